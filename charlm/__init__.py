@@ -1,0 +1,51 @@
+"""Train, evaluate and sample character-level recurrent language models.
+
+Data flows down this list, and each module imports only from those above it:
+
+    data.source, data.text   a text, read and cleaned in pieces
+    data.vocab               its tokens <-> ids
+    data.corpus              ids on disk, split in train, valid and test
+    data.batches             windows of ids: step number -> batch
+    run                      a finished run opened for use: config, vocabulary, weights
+    model.network            CharLM: ids, state -> logits, state
+    evaluation               logits -> nats, bits per character, perplexity
+    training                 batches -> weights, checkpoints, metrics: a run
+    generation               weights -> text, on NumPy alone
+    cli                      one file a command
+
+Importing charlm imports neither torch nor numpy: the public names load when they are used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Config": "charlm.config",
+    "CharlmError": "charlm.errors",
+    "Vocab": "charlm.data.vocab",
+    "Corpus": "charlm.data.corpus",
+    "build_corpus": "charlm.data.corpus",
+    "open_corpus": "charlm.data.corpus",
+    "Run": "charlm.run",
+    "open_run": "charlm.run",
+    "CharLM": "charlm.model.network",
+    "Score": "charlm.evaluation.metrics",
+    "evaluate": "charlm.evaluation.evaluator",
+    "Trainer": "charlm.training.trainer",
+    "Stepper": "charlm.generation.stepper",
+    "Sampler": "charlm.generation.sampler",
+}
+
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'charlm' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

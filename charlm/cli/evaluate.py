@@ -1,0 +1,104 @@
+"""charlm evaluate"""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli.inputs import corpus_among, load_run, print_json, reading_bar, source_of
+from charlm.cli.options import json_option, model_option, setting_options
+from charlm.config import Config, configured
+from charlm.errors import DataError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from charlm.run import Run
+
+
+@click.command()
+@click.argument("text", required=False)
+@model_option
+@click.option(
+    "--split", type=click.Choice(("train", "valid", "test")),
+    help="Score this part of the run's corpus.  [default: valid, without TEXT]",
+)  # fmt: skip
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=None,
+    help="Parallel streams; the figure does not depend on it.  [default: 32]",
+)  # fmt: skip
+@setting_options("training.device", "text.encoding")
+@json_option
+def evaluate(
+    text: str | None, model: str | None, split: str | None, batch_size: int | None,
+    as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Score TEXT (a file, a folder, - or a corpus), or a part of the corpus that the model was
+    trained on: perplexity, bits and nats per character, in one pass with the state carried."""
+    run = load_run(model)
+    config = configured(run.config, _changes(options))
+    ids, split = _read(text, split, run, config)
+    from charlm.evaluation import evaluator
+    from charlm.model.network import open_model
+
+    network = open_model(run, config.training.device)
+    streams = batch_size or evaluator.STREAMS
+    score = evaluator.evaluate(network, ids, run.vocab, streams=streams)
+    if as_json:
+        print_json({**score.to_dict(), "split": split, "text": text, "run": str(run.path)})
+        return
+    click.echo(f"{text or f'{split} part'}: {score}")
+    if score.unknown:
+        click.echo("  unknown characters count as <unk>, with the probability it has", err=True)
+
+
+def _changes(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    from charlm.cli.options import changes_of
+
+    return changes_of(options)
+
+
+def _read(
+    text: str | None, split: str | None, run: "Run", config: Config
+) -> tuple[Any, str | None]:
+    """The ids to score, and the name of the part they are, where they are one."""
+    if text is None:
+        split = split or "valid"
+        return _part(run.open_corpus(), split), split
+    folder = corpus_among((text,))
+    if folder is None:
+        if split:
+            raise UsageError("--split names a part of a corpus; TEXT is a text")
+        return _encode(text, run, config), None
+    from charlm.data.corpus import open_corpus
+
+    corpus = open_corpus(folder)
+    if corpus.vocab.tokens != run.vocab.tokens:
+        raise ModelError(
+            f"{folder} has another vocabulary than {run.path}; prepare it with "
+            f"--vocab {run.path / 'vocab.json'}"
+        )
+    split = split or "valid"
+    return _part(corpus, split), split
+
+
+def _part(corpus: Any, split: str) -> Any:
+    if not corpus.splits[split]:
+        raise DataError(f"{corpus.folder} has no {split} part (see --val-frac and --test-frac)")
+    return corpus.split(split)
+
+
+def _encode(text: str, run: "Run", config: Config) -> Any:
+    import numpy as np
+
+    from charlm.data.corpus import id_type
+    from charlm.data.text import clean
+
+    source = source_of((text,), config)
+    dtype = id_type(len(run.vocab))
+    with reading_bar(source.name) as progress:
+        parts = []
+        for piece in clean(source.read(), config.text):
+            parts.append(run.vocab.encode(piece).astype(dtype))
+            progress(len(piece))
+    ids = np.concatenate([*parts, np.empty(0, dtype)])
+    if len(ids) < 2:
+        raise DataError(f"{text}: the text has {len(ids)} tokens, need at least 2 to score")
+    return ids

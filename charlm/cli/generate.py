@@ -1,0 +1,126 @@
+"""charlm generate"""
+
+import secrets
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from charlm.cli.inputs import load_run, print_json, source_of
+from charlm.cli.options import changes_of, json_option, model_option, setting_options
+from charlm.config import GenerationConfig, configured
+from charlm.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from charlm.generation.sampler import Engine, Sample
+    from charlm.run import Run
+
+# On a pipe, text is passed on at least this often; on a terminal, at once.
+FLUSH_SECONDS = 0.05
+SEPARATOR = "-" * 8
+
+
+@click.command()
+@click.option("--prefix", metavar="TEXT", help="The text to continue.")
+@click.option("--prefix-file", metavar="FILE", help="Read the text to continue from a file, or -.")
+@model_option
+@setting_options(*(f"generation.{key}" for key in GenerationConfig.__dataclass_fields__))
+@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:N or mps.  [default: cpu]")
+@click.option("--no-stream", is_flag=True, help="Print each text only when it is complete.")
+@json_option
+def generate(
+    prefix: str | None, prefix_file: str | None, model: str | None, device: str | None,
+    no_stream: bool, as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Continue a prefix with text from a model, printed as it is made."""
+    from charlm.generation.sampler import Sampler
+
+    run = load_run(model)
+    settings = configured(run.config, changes_of(options)).generation
+    if "" in settings.stop:
+        raise UsageError("--stop needs a text that is not empty")
+    shown, ids = _read_prefix(prefix, prefix_file, run, settings)
+    seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
+    sampler = Sampler(_engine(run, device), run.vocab, settings)
+    samples = sampler.start(ids)
+    stream = sampler.stream(ids, samples, seed)
+    if len(samples) == 1 and not no_stream and not as_json:
+        _print_as_it_comes(shown, stream, sys.stdout)
+        return
+    for _ in stream:
+        pass
+    for number, sample in enumerate(samples):
+        _print_whole(shown, sample, seed, as_json, separate=number > 0)
+
+
+def _engine(run: "Run", device: str | None) -> "Engine":
+    """NumPy on a CPU, without waiting for torch; else torch on the device."""
+    if device in (None, "cpu"):
+        from charlm.generation.stepper import Stepper
+
+        return Stepper(run.config.model, run.weights)
+    from charlm.generation.torch_stepper import TorchStepper
+    from charlm.model.network import open_model
+
+    return TorchStepper(open_model(run, device))
+
+
+def _read_prefix(
+    prefix: str | None, prefix_file: str | None, run: "Run", settings: GenerationConfig
+) -> tuple[str, list[int]]:
+    """The prefix as the model reads it, and its ids. Raises DataError for unknown characters."""
+    from charlm.data.text import clean_text
+    from charlm.data.vocab import UNK_ID, describe_token
+
+    if prefix is not None and prefix_file is not None:
+        raise UsageError("--prefix and --prefix-file both give the prefix: use one")
+    if prefix_file is not None:
+        prefix = "".join(source_of((prefix_file,), run.config).read())
+    text = clean_text(prefix or "", run.config.text)
+    unknown = run.vocab.unknown(text)
+    if unknown and settings.on_unknown == "error":
+        listed = ", ".join(describe_token(token) for token in unknown[:10])
+        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        raise DataError(
+            f"the prefix has what {run.path} does not know: {listed}{more}; leave it out, or add "
+            "--on-unknown skip or replace"
+        )
+    ids = [int(i) for i in run.vocab.encode(text)]
+    if settings.on_unknown == "skip":
+        ids = [i for i in ids if i != UNK_ID]
+        text = run.vocab.decode(ids)
+    return text, ids
+
+
+def _print_as_it_comes(prefix: str, stream: Any, out: TextIO) -> None:
+    out.write(prefix)
+    out.flush()
+    flushed, terminal, last = time.monotonic(), out.isatty(), prefix[-1:]
+    for _, text in stream:
+        out.write(text)
+        last = text[-1:] or last
+        if terminal or time.monotonic() - flushed > FLUSH_SECONDS:
+            out.flush()
+            flushed = time.monotonic()
+    if last != "\n":
+        out.write("\n")
+    out.flush()
+
+
+def _print_whole(prefix: str, sample: "Sample", seed: int, as_json: bool, separate: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "prefix": prefix,
+                "text": sample.text,
+                "nats": sample.nats,
+                "stop_reason": sample.stop_reason,
+                "seed": seed,
+            }
+        )
+        return
+    if separate:
+        click.echo(SEPARATOR)
+    whole = prefix + sample.text
+    click.echo(whole, nl=not whole.endswith("\n"))

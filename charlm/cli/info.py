@@ -1,0 +1,71 @@
+"""charlm info"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli.inputs import load_run, print_json
+from charlm.cli.options import json_option
+
+if TYPE_CHECKING:
+    from charlm.run import Run
+
+
+@click.command()
+@click.argument("run", required=False)
+@json_option
+def info(run: str | None, as_json: bool) -> None:
+    """Show the card of a model: what it is, what it was trained on, what it reached, how to use it.
+
+    Without RUN: $CHARLM_MODEL, or the newest run below ./runs.
+    """
+    from charlm.config import to_dict
+
+    opened = load_run(run)
+    if as_json:
+        print_json(
+            {
+                "run": str(opened.path),
+                "parameters": _parameters(opened),
+                "vocab_size": len(opened.vocab),
+                "corpus": dict(opened.corpus_record),
+                "trained": opened.facts,
+                "config": to_dict(opened.config),
+            }
+        )
+        return
+    click.echo(str(opened.path))
+    for name, text in _lines(opened):
+        click.echo(f"  {name:<12}{text}")
+
+
+def _parameters(run: "Run") -> int:
+    return sum(array.size for array in run.weights.values())
+
+
+def _lines(run: "Run") -> Iterator[tuple[str, str]]:
+    model, corpus, facts = run.config.model, run.corpus_record, run.facts
+    inputs = f"embedding {model.embedding_size}" if model.embedding_size else "one-hot input"
+    layers = f"{model.num_layers} layer{'s' * (model.num_layers > 1)} of {model.hidden_size} units"
+    yield "model", f"{model.rnn_type.upper()}, {layers}, {inputs}, {_parameters(run):,} parameters"
+    text = {k: v for k, v in vars(run.config.text).items() if v not in (False, None)}
+    yield "text", ", ".join(f"{key} {value}" for key, value in text.items())
+    yield "vocabulary", f"{len(run.vocab):,} tokens"
+    parts = ", ".join(f"{name} {size:,}" for name, size in corpus["splits"].items() if size)
+    yield "corpus", f"{corpus['path']}: {parts} (SHA-256 {corpus['sha256'][:12]}…)"
+    done = f"{facts['step']:,} steps, {facts['epochs']:g} epochs, {facts['seconds']:g} s"
+    yield "trained", f"{done}, training perplexity {facts['train_perplexity']:.3f}"
+    yield "validation", _validation(facts["valid"])
+    yield "use", f'charlm generate -m {run.path} --prefix "…"'
+    yield "", f"charlm evaluate -m {run.path} TEXT"
+
+
+def _validation(valid: dict[str, Any] | None) -> str:
+    if valid is None:
+        return "none: the weights are those of the last step"
+    return ", ".join(
+        f"{key.replace('_', ' ')} {value:,.4f}" if isinstance(value, float)
+        else f"{key} {value:,}"
+        for key, value in valid.items() if value is not None
+    )  # fmt: skip

@@ -1,0 +1,89 @@
+"""What commands read: texts as a source, vocabularies, runs; and what they print in common."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.config import Config
+from charlm.errors import UsageError
+
+if TYPE_CHECKING:
+    from charlm.data.corpus import Corpus
+    from charlm.data.source import Source
+    from charlm.data.vocab import Vocab
+    from charlm.run import Run
+
+
+def source_of(inputs: tuple[str, ...], config: Config) -> "Source":
+    """The text to read: `inputs`, else what the config holds or names, else the sample."""
+    from charlm.data.source import open_source, sample_source, text_source
+
+    inputs = inputs or config.data.input
+    if inputs:
+        return open_source(inputs, config.text.encoding)
+    if config.data.text is not None:
+        return text_source("text", config.data.text)
+    return sample_source()
+
+
+def corpus_among(inputs: tuple[str, ...]) -> Path | None:
+    """The prepared corpus, where that is what `inputs` names."""
+    from charlm.data.corpus import is_corpus
+
+    found = [Path(name) for name in inputs if name != "-" and is_corpus(Path(name))]
+    if found and len(inputs) > 1:
+        raise UsageError(f"{found[0]} is a prepared corpus: train on it alone, or on texts")
+    return found[0] if found else None
+
+
+def load_vocab(path: Path) -> "Vocab":
+    """The vocabulary at `path`: a vocab.json, a corpus or a run."""
+    from charlm.data.vocab import Vocab
+
+    return Vocab.load(path / "vocab.json" if path.is_dir() else path)
+
+
+def load_run(name: str | None) -> "Run":
+    from charlm.run import find_run, open_run
+
+    return open_run(find_run(name))
+
+
+def build(source: "Source", config: Config, folder: Path, vocab: "Vocab | None") -> "Corpus":
+    """Prepare a corpus in `folder`, with a progress bar."""
+    from charlm.data.corpus import build_corpus
+
+    with reading_bar(source.name) as progress:
+        return build_corpus(source, config.text, config.data, folder, vocab, progress)
+
+
+@contextmanager
+def reading_bar(name: str) -> Iterator[Callable[[int], None]]:
+    """Shows, on a terminal and where it takes more than a moment, the characters read."""
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=f"reading {name}", unit=" characters", unit_scale=True, leave=False, delay=1,
+        disable=not sys.stderr.isatty(),
+    ) as bar:  # fmt: skip
+        yield lambda characters: bar.update(characters) and None
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object, one line."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def note(message: str) -> None:
+    """Anything that is not a result."""
+    click.echo(message, err=True)
+
+
+def seconds_since(moment: float) -> float:
+    return max(1e-9, time.monotonic() - moment)

@@ -1,0 +1,120 @@
+"""Options made from the settings: names, types, help and defaults all come from config.py."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from charlm.config import (
+    Config,
+    check,
+    configured,
+    fields_of,
+    parse_assignment,
+    read_toml,
+    type_of,
+)
+from charlm.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Changes = dict[str, dict[str, Any]]
+
+# Second names, and the short ones.
+ALIASES = {
+    "training.seq_len": ["--bptt"],
+    "training.lr": ["--learning-rate"],
+    "model.hidden_size": ["--rnn-size"],
+    "generation.length": ["-l"],
+    "generation.num_samples": ["-n"],
+    "generation.temperature": ["-t"],
+}
+TEXT_SETTINGS = [
+    *(f"text.{key}" for key in fields_of("text")),
+    *(f"data.{key}" for key in fields_of("data") if key not in ("input", "text")),
+]
+METAVARS = {"text.keep": "CLASS", "data.vocab": "FILE", "data.reserve": "TOKEN"}
+
+
+def setting_options(*paths: str) -> Callable[[Command], Command]:
+    """A click option for each setting "section.key"; `changes_of` collects what was given."""
+
+    def decorate(command: Command) -> Command:
+        for path in reversed(paths):
+            command = _option(path)(command)
+        return command
+
+    return decorate
+
+
+def _option(path: str) -> Callable[[Command], Command]:
+    section, _, key = path.partition(".")
+    field = fields_of(section)[key]
+    kind, _ = type_of(section, key)
+    name = "--" + key.replace("_", "-")
+    text = field.metadata["help"]
+    if kind is bool:
+        name = f"{name}/--no-{name[2:]}"
+    elif field.default not in (None, ()):
+        default = field.default
+        text += f"  [default: {default:g}]" if kind is float else f"  [default: {default}]"
+    kwargs: dict[str, Any] = {"help": text[0].upper() + text[1:], "default": None}
+    if field.metadata["choices"]:
+        kwargs["type"] = click.Choice(field.metadata["choices"])
+    elif field.metadata["duration"] or kind is str:
+        kwargs["type"] = str
+    elif kind is tuple:
+        kwargs |= {"type": str, "multiple": True}
+    elif kind is not bool:
+        kwargs["type"] = kind
+    if path in METAVARS:
+        kwargs["metavar"] = METAVARS[path]
+    elif field.metadata["duration"]:
+        kwargs["metavar"] = "TIME"
+    return click.option(*ALIASES.get(path, []), name, path.replace(".", "__"), **kwargs)
+
+
+def changes_of(options: dict[str, Any]) -> Changes:
+    """What of the settings the command line gave, as section -> key -> value."""
+    changes: Changes = {}
+    for name, value in options.items():
+        if value is not None and value != ():
+            section, _, key = name.partition("__")
+            changes.setdefault(section, {})[key] = value
+    return changes
+
+
+def merged(*parts: Changes) -> Changes:
+    """Changes put together; the later ones win."""
+    result: Changes = {}
+    for part in parts:
+        for section, values in part.items():
+            if not isinstance(values, dict):
+                raise UsageError(f"{section} is no section; write [{section}] above its settings")
+            result.setdefault(section, {}).update(values)
+    return result
+
+
+def resolve(
+    options: dict[str, Any],
+    *,
+    base: Config | None = None,
+    config_file: Path | None = None,
+    assignments: tuple[str, ...] = (),
+) -> tuple[Config, Changes]:
+    """The complete settings, and those that were given. Raises UsageError."""
+    given = merged(
+        read_toml(config_file) if config_file else {},
+        *(parse_assignment(text) for text in assignments),
+        changes_of(options),
+    )
+    config = configured(base or Config(), given)
+    check(config)
+    return config, given
+
+
+model_option = click.option(
+    "-m", "--model", metavar="RUN", help="The run to use.  [default: $CHARLM_MODEL, or the newest]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+force_option = click.option("--force", is_flag=True, help="Replace what is at the output.")

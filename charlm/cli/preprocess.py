@@ -1,0 +1,59 @@
+"""charlm preprocess"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from charlm.cli.inputs import build, load_vocab, print_json, seconds_since, source_of
+from charlm.cli.options import TEXT_SETTINGS, force_option, json_option, resolve, setting_options
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o", "--output", required=True, metavar="CORPUS", type=click.Path(path_type=Path),
+    help="The folder to make.",
+)  # fmt: skip
+@setting_options(*TEXT_SETTINGS)
+@force_option
+@json_option
+def preprocess(
+    inputs: tuple[str, ...], output: Path, force: bool, as_json: bool, **options: Any
+) -> None:
+    """Read INPUT (files, folders, or - for standard input), clean it, build its vocabulary, and
+    save it encoded and split, ready for charlm train."""
+    from charlm.data.corpus import HEADER
+    from charlm.files import check_output, new_folder
+
+    config, _ = resolve(options)
+    check_output(output, replace=force, marks=(HEADER,))
+    vocab = load_vocab(Path(config.data.vocab)) if config.data.vocab else None
+    source = source_of(inputs, config)
+    started = time.monotonic()
+    with new_folder(output, replace=force, marks=(HEADER,)) as folder:
+        corpus = build(source, config, folder, vocab)
+    seconds = seconds_since(started)
+    if as_json:
+        print_json(
+            {
+                "corpus": str(output),
+                "files": source.files,
+                "characters": corpus.characters,
+                "tokens": corpus.tokens,
+                "vocab_size": len(corpus.vocab),
+                "splits": corpus.splits,
+                "sha256": corpus.sha256,
+                "seconds": round(seconds, 3),
+            }
+        )
+        return
+    distinct = len(corpus.vocab) - 1 - len(config.data.reserve)
+    unit = "characters" if config.text.level == "char" else "words"
+    parts = ", ".join(f"{name} {size:,}" for name, size in corpus.splits.items() if size)
+    click.echo(f"{output}: {source.files} file{'s' * (source.files != 1)}")
+    click.echo(f"  {corpus.characters:,} characters, {corpus.tokens:,} {unit} as tokens")
+    click.echo(f"  {distinct:,} distinct {unit}, a vocabulary of {len(corpus.vocab):,}")
+    click.echo(f"  {parts}")
+    click.echo(f"  {corpus.characters / 1e6 / seconds:.1f} million characters a second")

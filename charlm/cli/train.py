@@ -1,0 +1,231 @@
+"""charlm train"""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli import main
+from charlm.cli.inputs import (
+    build,
+    corpus_among,
+    load_run,
+    load_vocab,
+    note,
+    print_json,
+    reading_bar,
+    source_of,
+)
+from charlm.cli.options import (
+    TEXT_SETTINGS,
+    Changes,
+    force_option,
+    json_option,
+    resolve,
+    setting_options,
+)
+from charlm.config import Config
+from charlm.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from charlm.data.corpus import Corpus
+    from charlm.data.vocab import Vocab
+    from charlm.run import Run
+
+MODEL_SETTINGS = [
+    "model.rnn_type", "model.embedding_size", "model.hidden_size", "model.num_layers",
+    "model.dropout", "model.tied",
+]  # fmt: skip
+TRAINING_SETTINGS = [
+    "training.time", "training.epochs", "training.max_steps", "training.seq_len",
+    "training.batch_size", "training.sampling", "training.optimizer", "training.lr",
+    "training.schedule", "training.grad_clip", "training.weight_decay", "training.seed",
+    "training.device", "training.eval_every", "training.save_every", "training.sample_every",
+]  # fmt: skip
+# Settings that do not change what a model's weights mean: all others of `model` must agree.
+FREE_OF_SHAPE = ("dropout", "forget_bias", "orthogonal")
+
+
+def _refuse_bidirectional(ctx: click.Context, option: click.Parameter, given: bool) -> None:
+    if given:
+        raise UsageError(
+            "--bidirectional: charlm has no such model; its backward pass would have seen the very "
+            "character that it must predict"
+        )
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, metavar="[INPUT...]")
+@click.option(
+    "-o", "--output", metavar="RUN", type=click.Path(path_type=Path),
+    help="The folder to make.  [default: runs/NAME-OF-THE-TEXT]",
+)  # fmt: skip
+@setting_options(*MODEL_SETTINGS, *TRAINING_SETTINGS)
+@click.option(
+    "--bidirectional", is_flag=True, hidden=True, expose_value=False,
+    callback=_refuse_bidirectional,
+)  # fmt: skip
+@click.option(
+    "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path),
+    help="Read settings from a TOML file.",
+)  # fmt: skip
+@click.option(
+    "--set", "assignments", metavar="KEY=VALUE", multiple=True,
+    help="Set anything, such as training.warmup=0.1 (repeatable).",
+)  # fmt: skip
+@click.option("--init-from", metavar="RUN", help="Start from the weights of another run.")
+@force_option
+@click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
+@setting_options(*TEXT_SETTINGS)
+@json_option
+def train(
+    inputs: tuple[str, ...], output: Path | None, config_file: Path | None,
+    assignments: tuple[str, ...], init_from: str | None, force: bool, dry_run: bool,
+    as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Train a model on INPUT: texts, folders, - for standard input, or one corpus; without any, on
+    the sample that every Python carries. Makes a run; without flags, in two minutes.
+
+    Ctrl-C ends the training and keeps the model so far."""
+    start_run = load_run(init_from) if init_from else None
+    base = None
+    if start_run:
+        base = Config(text=start_run.config.text, model=start_run.config.model)
+    config, given = resolve(options, base=base, config_file=config_file, assignments=assignments)
+    if start_run:
+        _refuse_other_settings(config, start_run)
+    job = Job(inputs or config.data.input, config, given, start_run)
+    if dry_run:
+        click.echo(job.plan())
+        return
+    output = output or _free_name(job.name)
+    job.make_run(output, force)
+    from charlm.training.session import train_run
+
+    result = train_run(output, job.config, start_run, started=main.STARTED)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        click.echo(result)
+
+
+def _refuse_other_settings(config: Config, start_run: "Run") -> None:
+    """--init-from takes over the shape of the model and the cleaning of the text."""
+    for section, free in (("model", FREE_OF_SHAPE), ("text", ("encoding",))):
+        for key, value in vars(getattr(config, section)).items():
+            theirs = getattr(getattr(start_run.config, section), key)
+            if key not in free and value != theirs:
+                raise UsageError(f"{section}.{key} is {value}, but {theirs} in {start_run.path}")
+
+
+def _free_name(name: str) -> Path:
+    """runs/NAME, or runs/NAME-2 and so on where that is taken."""
+    from charlm.run import RUNS
+
+    path, number = RUNS / name, 2
+    while path.exists():
+        path, number = RUNS / f"{name}-{number}", number + 1
+    return path
+
+
+class Job:
+    """What to train, before any of it is done: the text and the complete settings."""
+
+    def __init__(
+        self, inputs: tuple[str, ...], config: Config, given: Changes, start_run: "Run | None"
+    ) -> None:
+        self.config, self._start_run = config, start_run
+        self._folder = corpus_among(inputs)
+        if self._folder:
+            self._prepared = self._open(self._folder, given)
+            self.config = dataclasses.replace(
+                config, text=self._prepared.text, data=self._prepared.data
+            )
+            self.name = self._folder.resolve().name
+        else:
+            self._source = source_of(inputs, config)
+            self.name = self._source.name
+
+    def _open(self, folder: Path, given: Changes) -> "Corpus":
+        from charlm.data.corpus import open_corpus
+
+        fixed = [f"text.{key}" for key in given.get("text", {})]
+        fixed += [f"data.{key}" for key in given.get("data", {}) if key != "input"]
+        if fixed:
+            raise UsageError(f"{folder} is already prepared: {fixed[0]} goes with preprocess")
+        corpus = open_corpus(folder)
+        if self._start_run and corpus.vocab.tokens != self._start_run.vocab.tokens:
+            raise ModelError(
+                f"{folder} has another vocabulary than {self._start_run.path}; prepare it with "
+                f"--vocab {self._start_run.path}"
+            )
+        return corpus
+
+    def _vocab(self) -> "Vocab | None":
+        """The vocabulary to use, where it is not to be made from the text."""
+        if self._start_run:
+            return self._start_run.vocab
+        return load_vocab(Path(self.config.data.vocab)) if self.config.data.vocab else None
+
+    def plan(self) -> str:
+        """What would be trained."""
+        from charlm.data.corpus import count_tokens, split_sizes
+        from charlm.data.vocab import build_vocab
+
+        data = self.config.data
+        if self._folder:
+            sizes, vocab = self._prepared.splits, self._prepared.vocab
+        else:
+            with reading_bar(self.name) as progress:
+                counter, _, _ = count_tokens(self._source, self.config.text, progress)
+            tokens = min(counter.total, data.max_tokens or counter.total)
+            sizes = split_sizes(tokens, data.val_frac, data.test_frac)
+            made = self._vocab()
+            vocab = made or build_vocab(counter, min_freq=data.min_freq, reserve=data.reserve)
+        return describe(self.name, self.config, sizes, len(vocab))
+
+    def make_run(self, output: Path, force: bool) -> None:
+        """Make the run folder, with all but what training adds. On an error nothing is left."""
+        from charlm.data.batches import fitting_batch_size
+        from charlm.files import check_output, new_folder
+        from charlm.run import CONFIG, save_run
+
+        check_output(output, replace=force, marks=(CONFIG,))
+        with new_folder(output, replace=force, marks=(CONFIG,)) as staging:
+            if self._folder:
+                corpus, where = self._prepared, str(self._folder.resolve())
+            else:
+                (staging / "corpus").mkdir()
+                corpus = build(self._source, self.config, staging / "corpus", self._vocab())
+                where = "corpus"
+            training = self.config.training
+            fitting_batch_size(corpus.splits["train"], training.batch_size, training.seq_len)
+            note(describe(self.name, self.config, corpus.splits, len(corpus.vocab)))
+            from charlm.model.device import pick_device
+
+            note(f"device: {pick_device(training.device)}; run: {output}")
+            save_run(staging, self.config, corpus, where)
+
+
+def describe(name: str, config: Config, sizes: dict[str, int], vocab_size: int) -> str:
+    """The plan in three lines."""
+    from math import prod
+
+    from charlm.run import expected_shapes
+
+    model, training = config.model, config.training
+    parts = ", ".join(f"{part} {size:,}" for part, size in sizes.items() if size)
+    parameters = sum(map(prod, expected_shapes(model, vocab_size).values()))
+    limit = (
+        f"{training.max_steps:,} steps" if training.max_steps
+        else f"{training.epochs:g} epochs" if training.epochs
+        else f"{training.time or training.default_time:g} s in all"
+    )  # fmt: skip
+    return (
+        f"text: {name}, vocabulary of {vocab_size:,}; {parts}\n"
+        f"model: {model.rnn_type.upper()} {model.num_layers}×{model.hidden_size}, "
+        f"embedding {model.embedding_size or 'one-hot'}, {parameters:,} parameters\n"
+        f"training: {training.batch_size}×{training.seq_len} ({training.sampling}), "
+        f"{training.optimizer} {training.lr:g}, {limit}"
+    )

@@ -1,0 +1,164 @@
+"""charlm vocab"""
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli.inputs import corpus_among, load_vocab, print_json, reading_bar, source_of
+from charlm.cli.options import TEXT_SETTINGS, json_option, resolve, setting_options
+from charlm.config import Config, TextConfig
+from charlm.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from charlm.data.vocab import Vocab
+
+
+@click.command()
+@click.argument("path", required=False)
+@click.option(
+    "--save", metavar="FILE", type=click.Path(path_type=Path), help="Write it as a vocab.json."
+)
+@click.option("--tsv", is_flag=True, help="Print tab-separated values.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N tokens.")
+@click.option("--coverage", metavar="TEXT", help="Show what the file TEXT has that it lacks.")
+@click.option("--diff", metavar="OTHER", help="Show what it and OTHER do not share.")
+@setting_options(*TEXT_SETTINGS)
+@json_option
+def vocab(
+    path: str | None, save: Path | None, tsv: bool, top: int | None, coverage: str | None,
+    diff: str | None, as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Show the vocabulary of PATH: a text, a folder, a corpus, a run or a vocab.json.
+
+    A row a token: id, token, code point, Unicode name, count, share. Without PATH: the model that
+    the other commands would use.
+    """
+    if coverage and diff:
+        raise UsageError("--coverage and --diff: one at a time")
+    config, given = resolve(options)
+    opened, text = _open(path, config, bool(given))
+    if save:
+        opened.save(save)
+    if coverage:
+        _show_coverage(opened, coverage, config if given else Config(text=text), as_json)
+    elif diff:
+        _show_difference(opened, _open(diff, config, bool(given))[0], as_json)
+    elif as_json:
+        print_json(opened.to_dict() if top is None else {"tokens": list(_rows(opened, top))})
+    else:
+        _show(opened, top, "\t" if tsv else None)
+
+
+def _open(path: str | None, config: Config, given: bool) -> tuple["Vocab", TextConfig]:
+    """The vocabulary of `path`, and how its texts are cleaned."""
+    from charlm.run import find_run, is_run, open_run
+
+    where = find_run(None) if path is None else Path(path)
+    stored = path != "-" and (
+        where.suffix == ".json" or is_run(where) or corpus_among((str(where),))
+    )
+    if not stored:
+        if path is None:
+            raise ModelError(f"{where} is not a charlm run (it has no config.json)")
+        return _count(path, config), config.text
+    if given:
+        raise UsageError(f"{where} has its vocabulary already: text options go with a text")
+    if is_run(where):
+        run = open_run(where)
+        return run.vocab, run.config.text
+    if corpus_among((str(where),)):
+        from charlm.data.corpus import open_corpus
+
+        corpus = open_corpus(where)
+        return corpus.vocab, corpus.text
+    loaded = load_vocab(where)
+    return loaded, TextConfig(level=loaded.level)
+
+
+def _count(path: str, config: Config) -> "Vocab":
+    from charlm.data.corpus import count_tokens
+    from charlm.data.vocab import build_vocab, recounted
+
+    source = source_of((path,), config)
+    with reading_bar(source.name) as progress:
+        counter, _, _ = count_tokens(source, config.text, progress)
+    if config.data.vocab:
+        return recounted(load_vocab(Path(config.data.vocab)), counter)
+    return build_vocab(counter, min_freq=config.data.min_freq, reserve=config.data.reserve)
+
+
+def _rows(vocab: "Vocab", top: int | None) -> Iterator[dict[str, Any]]:
+    total = max(1, sum(vocab.counts))
+    for i, token in enumerate(vocab.tokens[:top]):
+        single = len(token) == 1
+        yield {
+            "id": i,
+            "token": token,
+            "code_point": f"U+{ord(token):04X}" if single else "",
+            "name": unicodedata.name(token, "") if single else "",
+            "count": vocab.counts[i],
+            "share": vocab.counts[i] / total,
+        }
+
+
+def escaped(token: str) -> str:
+    """A token on one line: what does not print, and spaces, as escapes."""
+    return "".join(c if c.isprintable() and c != " " else _escape(c) for c in token)
+
+
+def _escape(character: str) -> str:
+    return "␠" if character == " " else character.encode("unicode_escape").decode()
+
+
+def _show(vocab: "Vocab", top: int | None, separator: str | None) -> None:
+    rows = [
+        (str(r["id"]), escaped(r["token"]), r["code_point"], r["name"],
+         str(r["count"]), f"{r['share']:.6f}")
+        for r in _rows(vocab, top)
+    ]  # fmt: skip
+    if separator:
+        click.echo(separator.join(["id", "token", "code_point", "name", "count", "share"]))
+        for row in rows:
+            click.echo(separator.join(row))
+        return
+    for i, token, code_point, name, count, share in rows:
+        click.echo(f"{i:>6}  {token:<8} {code_point:<8} {count:>9}  {float(share):7.3%}  {name}")
+
+
+def _show_coverage(vocab: "Vocab", path: str, config: Config, as_json: bool) -> None:
+    from charlm.data.corpus import count_tokens
+
+    with reading_bar(path) as progress:
+        counter, _, _ = count_tokens(source_of((path,), config), config.text, progress)
+    lacking = {t: n for t, n in counter.frequencies.items() if t not in vocab.ids}
+    ordered = dict(sorted(lacking.items(), key=lambda item: -item[1]))
+    covered = counter.total - sum(lacking.values())
+    if as_json:
+        print_json({"tokens": counter.total, "covered": covered, "lacking": ordered})
+        return
+    share = covered / counter.total if counter.total else 1.0
+    click.echo(f"{covered:,} of {counter.total:,} tokens known ({share:.3%})")
+    _show_tokens("lacking", ordered)
+
+
+def _show_difference(one: "Vocab", other: "Vocab", as_json: bool) -> None:
+    only_one = {t: n for t, n in zip(one.tokens, one.counts, strict=True) if t not in other.ids}
+    only_other = {t: n for t, n in zip(other.tokens, other.counts, strict=True) if t not in one.ids}
+    moved = sum(other.ids.get(token, i) != i for i, token in enumerate(one.tokens))
+    if as_json:
+        print_json({"only_first": only_one, "only_second": only_other, "moved": moved})
+        return
+    _show_tokens("only in the first", only_one)
+    _show_tokens("only in the second", only_other)
+    click.echo(f"{moved:,} shared tokens have another id")
+
+
+def _show_tokens(title: str, counts: dict[str, int]) -> None:
+    from charlm.data.vocab import describe_token
+
+    click.echo(f"{len(counts):,} {title}")
+    for token, count in counts.items():
+        click.echo(f"  {count:>9}  {describe_token(token)}")

@@ -1,0 +1,124 @@
+"""Windows of ids to train on. A batch is a function of the step number alone.
+
+So the position in the corpus is one whole number that can be saved: nothing else is needed to go on
+with the very batches that would have come.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.errors import DataError
+
+Ids = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """T time steps of B streams.
+
+    inputs, targets: (T, B) int64; a target is the token after its input.
+    carried: (B,) float32; 1 where a stream goes on from the batch before, 0 where it starts anew
+    from a zero state.
+    """
+
+    inputs: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    carried: npt.NDArray[np.float32]
+
+
+class Batches(Protocol):
+    """What training reads: `batches[step]`, without end; every `per_epoch` of them a full pass."""
+
+    per_epoch: int
+
+    def __getitem__(self, step: int) -> Batch: ...
+
+
+def _generator(seed: int, *place: int) -> np.random.Generator:
+    return np.random.default_rng((seed, *place))
+
+
+class Streams:
+    """Sequential sampling: the corpus as B parallel streams, read window by window.
+
+    The state is carried from window to window. With the chance `reset` a stream's state is zeroed
+    all the same, so that the model stays good at starting from nothing, which is how it is
+    evaluated and used; streams carried for a whole epoch drift off into states of their own.
+    """
+
+    def __init__(
+        self, ids: Ids, batch_size: int, seq_len: int, *, seed: int = 0, reset: float = 0.0
+    ) -> None:
+        batch_size = fitting_batch_size(len(ids), batch_size, seq_len)
+        length = (len(ids) - 1) // batch_size
+        self._inputs = ids[: length * batch_size].reshape(batch_size, length)
+        self._targets = ids[1 : length * batch_size + 1].reshape(batch_size, length)
+        self._seq_len, self._seed, self._reset = seq_len, seed, reset
+        # The last window of an epoch may be shorter: no tail is dropped.
+        self.per_epoch = -(-length // seq_len)
+
+    def __getitem__(self, step: int) -> Batch:
+        place = step % self.per_epoch * self._seq_len
+        window = slice(place, place + self._seq_len)
+        batch_size = len(self._inputs)
+        if place == 0:
+            carried = np.zeros(batch_size, np.float32)
+        else:
+            kept = _generator(self._seed, step).random(batch_size) >= self._reset
+            carried = kept.astype(np.float32)
+        return Batch(
+            _time_first(self._inputs[:, window]), _time_first(self._targets[:, window]), carried
+        )
+
+
+class Windows:
+    """Random sampling: each epoch the windows of the corpus in a new order, each from zero."""
+
+    def __init__(
+        self, ids: Ids, batch_size: int, seq_len: int, *, seed: int = 0, reset: float = 0.0
+    ) -> None:
+        self._batch_size = fitting_batch_size(len(ids), batch_size, seq_len)
+        self._ids, self._seq_len, self._seed = ids, seq_len, seed
+        self._windows = (len(ids) - 1) // seq_len
+        self.per_epoch = -(-self._windows // self._batch_size)
+        self._epoch, self._starts = -1, np.empty(0, np.int64)
+
+    def __getitem__(self, step: int) -> Batch:
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._starts = epoch, self._order(epoch)
+        starts = self._starts[place * self._batch_size : (place + 1) * self._batch_size]
+        positions = starts[None, :] + np.arange(self._seq_len)[:, None]
+        inputs = self._ids[positions].astype(np.int64)
+        targets = self._ids[positions + 1].astype(np.int64)
+        return Batch(inputs, targets, np.zeros(len(starts), np.float32))
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Where the windows of an epoch start, in its order; the first is shifted a little."""
+        generator = _generator(self._seed, epoch)
+        room = (len(self._ids) - 1) - self._windows * self._seq_len
+        offset = generator.integers(room + 1)
+        return offset + self._seq_len * generator.permutation(self._windows)
+
+
+SAMPLINGS: dict[str, type[Streams] | type[Windows]] = {"sequential": Streams, "random": Windows}
+
+
+def fitting_batch_size(tokens: int, batch_size: int, seq_len: int) -> int:
+    """The streams of at least one window that a text fills, at most `batch_size`.
+
+    Raises DataError for a text shorter than a window and the token after it.
+    """
+    if tokens < seq_len + 1:
+        raise DataError(
+            f"the train part has {tokens} tokens, need at least {seq_len + 1} for a window of "
+            f"{seq_len}: give more text or a smaller --seq-len"
+        )
+    return min(batch_size, (tokens - 1) // seq_len)
+
+
+def _time_first(ids: Ids) -> npt.NDArray[np.int64]:
+    return np.ascontiguousarray(ids.T, dtype=np.int64)

@@ -1,0 +1,207 @@
+"""Vocab: tokens <-> ids. `<unk>` is id 0, then reserved tokens, then the text's by frequency."""
+
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.data.text import detokenize, tokenize
+from charlm.errors import ModelError, UsageError
+from charlm.files import naming, write_json
+
+UNK = "<unk>"
+UNK_ID = 0
+FORMAT = 1
+CODE_POINTS = 0x110000
+
+Ids = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Vocab:
+    """The tokens of a text in the order of their ids, with how often each stood in it."""
+
+    level: str
+    tokens: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.tokens)}
+
+    def __getitem__(self, token: Any) -> Any:
+        """The id of a token, or the ids of a (nested) list of them; an unknown one's is 0."""
+        if isinstance(token, str):
+            return self.ids.get(token, UNK_ID)
+        return [self[part] for part in token]
+
+    def to_tokens(self, ids: Any) -> Any:
+        """The token of an id, or the tokens of a (nested) list of them."""
+        if isinstance(ids, int | np.integer):
+            return self.tokens[ids]
+        return [self.to_tokens(part) for part in ids]
+
+    def encode(self, text: str) -> Ids:
+        """The ids of a cleaned text, as a flat array; unknown tokens are 0."""
+        if self.level == "char":
+            return self._by_code_point[code_points(text)]
+        return np.array(self[tokenize(text, self.level)], dtype=np.uint32)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return detokenize((self.tokens[i] for i in ids), self.level)
+
+    def unknown(self, text: str) -> list[str]:
+        """The distinct tokens of a cleaned text that this vocabulary lacks, as they come."""
+        return [t for t in dict.fromkeys(tokenize(text, self.level)) if t not in self.ids]
+
+    @cached_property
+    def _by_code_point(self) -> Ids:
+        table = np.zeros(CODE_POINTS, dtype=np.uint32)
+        for i, token in enumerate(self.tokens):
+            if len(token) == 1:
+                table[ord(token)] = i
+        return table
+
+    def save(self, path: Path) -> None:
+        write_json(path, self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "level": self.level,
+            "tokens": list(self.tokens),
+            "counts": list(self.counts),
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocab":
+        """Raises ModelError if the file is not a vocabulary, naming what is wrong with it."""
+        with naming(path):
+            try:
+                value = json.loads(path.read_bytes())
+            except FileNotFoundError:
+                raise ModelError(f"{path}: there is no such file") from None
+            except (ValueError, RecursionError):
+                raise ModelError(f"{path} is not a vocabulary: it is not JSON") from None
+        return cls(*_checked(value, path))
+
+
+def _checked(value: Any, path: Path) -> tuple[str, tuple[str, ...], tuple[int, ...]]:
+    def refuse(problem: str) -> ModelError:
+        return ModelError(f"{path} is not a vocabulary: {problem}")
+
+    if not isinstance(value, dict) or not isinstance(value.get("format"), int):
+        raise refuse('it has no "format"')
+    if value["format"] > FORMAT:
+        raise ModelError(f"{path} was made by a newer charlm (format {value['format']})")
+    level, tokens, counts = (value.get(key) for key in ("level", "tokens", "counts"))
+    if level not in ("char", "word"):
+        raise refuse(f'"level" is {level!r}, not char or word')
+    if not isinstance(tokens, list) or not all(isinstance(t, str) and t for t in tokens):
+        raise refuse('"tokens" is not a list of texts')
+    if not isinstance(counts, list) or not all(type(c) is int and c >= 0 for c in counts):
+        raise refuse('"counts" is not a list of counts')
+    if not tokens or tokens[UNK_ID] != UNK:
+        raise refuse(f"its first token is not {UNK}")
+    if len(counts) != len(tokens):
+        raise refuse(f"it has {len(tokens)} tokens and {len(counts)} counts")
+    if len(set(tokens)) != len(tokens):
+        twice = next(token for token, n in Counter(tokens).items() if n > 1)
+        raise refuse(f"it has the token {twice!r} twice")
+    return level, tuple(tokens), tuple(counts)
+
+
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """The code points of a text, lone surrogates (which no encoding has) included."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+class TokenCounter:
+    """Counts the tokens of a text that comes in pieces, and remembers which came first."""
+
+    def __init__(self, level: str) -> None:
+        self.level = level
+        self.total = 0
+        self._words: Counter[str] = Counter()
+        self._frequency = np.zeros(CODE_POINTS if level == "char" else 0, dtype=np.int64)
+        self._order: list[int] = []
+
+    def add(self, piece: str) -> None:
+        if self.level == "word":
+            words = tokenize(piece, self.level)
+            self._words.update(words)
+            self.total += len(words)
+            return
+        codes = code_points(piece)
+        self.total += len(codes)
+        counts = np.bincount(codes)
+        seen = self._frequency[: len(counts)]
+        new = np.flatnonzero((counts > 0) & (seen == 0))
+        if len(new):
+            self._order.extend(_by_first_appearance(codes, new))
+        seen += counts
+
+    @property
+    def frequencies(self) -> dict[str, int]:
+        """Token -> count, in the order of first appearance."""
+        if self.level == "word":
+            return dict(self._words)
+        return {chr(code): int(self._frequency[code]) for code in self._order}
+
+
+def _by_first_appearance(codes: npt.NDArray[np.uint32], new: npt.NDArray[np.intp]) -> list[int]:
+    """`new` code points, all of them in `codes`, in the order in which they first come there."""
+    if len(new) == 1:
+        return [int(new[0])]
+    first = np.zeros(int(codes.max()) + 1, dtype=np.int64)
+    # Assigned backwards, so that the place written last, and left standing, is the first.
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return [int(code) for code in new[np.argsort(first[new])]]
+
+
+def build_vocab(counter: TokenCounter, *, min_freq: int = 1, reserve: Sequence[str] = ()) -> Vocab:
+    """The vocabulary of the counted text: by falling frequency, ties by first appearance.
+
+    Tokens rarer than `min_freq` are left out; their count goes to `<unk>`.
+    """
+    special = {UNK: 0} | dict.fromkeys(reserve, 0)
+    if len(special) != len(reserve) + 1:
+        raise UsageError("--reserve names a token twice")
+    if "" in special:
+        raise UsageError("--reserve needs a token that is not empty")
+    kept: dict[str, int] = {}
+    for token, count in counter.frequencies.items():
+        if token in special:
+            special[token] += count
+        elif count >= min_freq:
+            kept[token] = count
+        else:
+            special[UNK] += count
+    ordered = sorted(kept, key=lambda token: -kept[token])  # stable: ties stay as they came
+    tokens = (*special, *ordered)
+    return Vocab(counter.level, tokens, (*special.values(), *(kept[t] for t in ordered)))
+
+
+def recounted(vocab: Vocab, counter: TokenCounter) -> Vocab:
+    """The same tokens and ids, with the counts of another text."""
+    found = counter.frequencies
+    counts = [found.get(token, 0) for token in vocab.tokens]
+    counts[UNK_ID] = counter.total - sum(counts[1:])
+    return Vocab(vocab.level, vocab.tokens, tuple(counts))
+
+
+def describe_token(token: str) -> str:
+    """A token as a user can read it: 'a' U+0061 LATIN SMALL LETTER A."""
+    if len(token) != 1:
+        return repr(token)
+    return f"{token!r} U+{ord(token):04X} {unicodedata.name(token, 'unnamed')}"

@@ -1,0 +1,52 @@
+"""Every error a user can meet. Each kind carries its exit code.
+
+CharlmError           1   a bug, unless it is one of these:
+├── UsageError        2   an option or a combination of options that makes no sense
+├── DataError         3   a text or a prepared corpus that cannot be used
+├── ModelError        4   a run, a model or a vocabulary that cannot be used
+├── FileSystemError   5   a disk that is full, read-only or in use
+├── OutOfMemoryError  6
+├── DivergedError     7   the loss or a gradient became infinite or NaN
+└── Stopped       128+n   ended by signal n, after saving
+
+A message is one line: what is wrong, where, and what to do.
+"""
+
+import signal
+
+
+class CharlmError(Exception):
+    exit_code = 1
+
+
+class UsageError(CharlmError):
+    exit_code = 2
+
+
+class DataError(CharlmError):
+    exit_code = 3
+
+
+class ModelError(CharlmError):
+    exit_code = 4
+
+
+class FileSystemError(CharlmError):
+    exit_code = 5
+
+
+class OutOfMemoryError(CharlmError):
+    exit_code = 6
+
+
+class DivergedError(CharlmError):
+    exit_code = 7
+
+
+class Stopped(CharlmError):
+    """A signal asked the program to end, and what was worth keeping has been saved."""
+
+    def __init__(self, signal_number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+        self.name = signal.Signals(signal_number).name

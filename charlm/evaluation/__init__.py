@@ -1,0 +1,1 @@
+"""What a model is worth: sums over counts from one deterministic pass."""

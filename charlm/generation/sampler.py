@@ -1,0 +1,236 @@
+"""Sampler: rules on logits, one draw, and the texts that come of it. No torch.
+
+A sample's random numbers depend on the seed and on its own index alone, so the third of three
+samples is the third of ten.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.config import GenerationConfig
+from charlm.data.vocab import UNK_ID, Vocab
+
+Logits = npt.NDArray[np.floating[Any]]
+Rule = Callable[[Logits], Logits]
+
+
+class Engine(Protocol):
+    """What steps a model: `Stepper`, or `TorchStepper` on a GPU."""
+
+    def start(self, streams: int = 1) -> Any: ...
+    def take(self, state: Any, rows: Sequence[int]) -> Any: ...
+    def step(self, ids: Any, state: Any) -> Logits: ...
+    def read(self, ids: Any, state: Any) -> Logits: ...
+
+
+def with_temperature(value: float) -> Rule:
+    """Below 1 the likely become likelier; 0 leaves the likeliest alone."""
+    if value == 0:
+        return with_top_k(1)
+
+    # Divided in double precision: 1e-40 is a temperature too. The maximum taken off first keeps
+    # what is infinite below, where it means "never".
+    def rule(logits: Logits) -> Logits:
+        below = (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)
+        with np.errstate(over="ignore"):
+            divided: Logits = below / value
+        return divided
+
+    return rule
+
+
+def with_top_k(k: int) -> Rule:
+    """The k likeliest; of equals, those with the smaller ids."""
+
+    def rule(logits: Logits) -> Logits:
+        if k >= logits.shape[1]:
+            return logits
+        order = np.argsort(-logits, axis=1, kind="stable")
+        kept = logits.copy()
+        np.put_along_axis(kept, order[:, k:], -np.inf, axis=1)
+        return kept
+
+    return rule
+
+
+def with_top_p(p: float) -> Rule:
+    """The likeliest until their probabilities sum to p (nucleus sampling, Holtzman et al. 2020)."""
+
+    def rule(logits: Logits) -> Logits:
+        order = np.argsort(-logits, axis=1, kind="stable")
+        ranked = np.take_along_axis(probabilities(logits), order, axis=1)
+        before = np.cumsum(ranked, axis=1) - ranked
+        kept = np.where(before < p, np.take_along_axis(logits, order, axis=1), -np.inf)
+        result = np.empty_like(kept)
+        np.put_along_axis(result, order, kept, axis=1)
+        return result
+
+    return rule
+
+
+def with_min_p(share: float) -> Rule:
+    """Those at least `share` times as likely as the likeliest."""
+
+    def rule(logits: Logits) -> Logits:
+        floor = logits.max(axis=1, keepdims=True) + np.log(share)
+        return np.where(logits >= floor, logits, -np.inf)
+
+    return rule
+
+
+# Setting -> (the value that means "no rule", what makes the rule); applied in this order. To add a
+# rule: its function, its line here, and its field in GenerationConfig, which makes it an option.
+RULES: dict[str, tuple[float, Callable[[Any], Rule]]] = {
+    "temperature": (1.0, with_temperature),
+    "top_k": (0, with_top_k),
+    "top_p": (1.0, with_top_p),
+    "min_p": (0.0, with_min_p),
+}
+
+
+def rules_of(settings: GenerationConfig) -> list[Rule]:
+    """The rules that the settings ask for."""
+    return [
+        make(getattr(settings, name))
+        for name, (no_rule, make) in RULES.items()
+        if getattr(settings, name) != no_rule
+    ]
+
+
+def probabilities(logits: Logits) -> npt.NDArray[np.float64]:
+    """Softmax over the last axis."""
+    likeliness = np.exp((logits - logits.max(axis=1, keepdims=True)).astype(np.float64))
+    shares: npt.NDArray[np.float64] = likeliness / likeliness.sum(axis=1, keepdims=True)
+    return shares
+
+
+def draw(logits: Logits, uniform: Sequence[float]) -> list[int]:
+    """One id a row, by inverting the cumulative distribution at a number in [0, 1)."""
+    sums = np.cumsum(probabilities(logits), axis=1)
+    # To the right: an id of probability zero, whose sum is its predecessor's, is never hit.
+    return [
+        int(np.searchsorted(row, u * row[-1], side="right"))
+        for row, u in zip(sums, uniform, strict=True)
+    ]
+
+
+class Dice:
+    """Uniform random numbers in [0, 1) of one sample, drawn in blocks."""
+
+    BLOCK = 256
+
+    def __init__(self, seed: int, index: int) -> None:
+        self._generator = np.random.default_rng((seed, index))
+        self._numbers: list[float] = []
+
+    def roll(self) -> float:
+        if not self._numbers:
+            self._numbers = self._generator.random(self.BLOCK)[::-1].tolist()
+        return self._numbers.pop()
+
+
+@dataclass
+class Sample:
+    """A continuation in the making. Text that may turn out to begin a stop text is held back."""
+
+    vocab: Vocab
+    stops: tuple[str, ...]
+    # Whether a word of this text comes after another word.
+    follows: bool
+    text: str = ""
+    # Under the model itself, before any rule.
+    nats: float = 0.0
+    stop_reason: str | None = None
+    _shown: int = field(default=0, repr=False)
+
+    def add(self, token: int, nats: float) -> str:
+        """Take a token; the text that can be shown because of it."""
+        if self.vocab.level == "word" and (self.follows or self.text):
+            self.text += " "
+        self.text += self.vocab.tokens[token]
+        self.nats += nats
+        for stop in self.stops:
+            # A stop text may span tokens, and a word may hold it inside.
+            found = self.text.find(stop, max(0, self._shown - len(stop)))
+            if found >= 0:
+                self.text, self.stop_reason = self.text[:found], "stop"
+        return self._show()
+
+    def end(self, reason: str) -> str:
+        """No token is to follow; the text held back."""
+        self.stop_reason = reason
+        return self._show()
+
+    def _show(self) -> str:
+        end = len(self.text)
+        if self.stop_reason is None:
+            end -= max((_overlap(self.text, stop) for stop in self.stops), default=0)
+        shown, self._shown = self.text[self._shown : end], max(end, self._shown)
+        return shown
+
+
+def _overlap(text: str, stop: str) -> int:
+    """The length of the longest end of `text` that `stop` begins with."""
+    return next((n for n in range(len(stop) - 1, 0, -1) if text.endswith(stop[:n])), 0)
+
+
+class Sampler:
+    """Continues a prefix, as one sample or as many side by side."""
+
+    def __init__(self, engine: Engine, vocab: Vocab, settings: GenerationConfig) -> None:
+        self._engine, self._vocab, self._settings = engine, vocab, settings
+        self._rules = rules_of(settings)
+
+    def first_id(self) -> int:
+        """What stands before a text without a prefix: a line break, or the commonest token."""
+        newline = self._vocab["\n"]
+        return newline or max(range(1, len(self._vocab)), key=self._vocab.counts.__getitem__)
+
+    def start(self, prefix: Sequence[int]) -> list[Sample]:
+        """The samples that `stream` will fill."""
+        return [
+            Sample(self._vocab, self._settings.stop, follows=len(prefix) > 0)
+            for _ in range(self._settings.num_samples)
+        ]
+
+    def stream(
+        self, prefix: Sequence[int], samples: list[Sample], seed: int
+    ) -> Iterator[tuple[int, str]]:
+        """Fill `samples`, yielding (index of the sample, new text) as the texts grow.
+
+        prefix: the ids that the model reads first. A sample that has ended leaves the batch.
+        """
+        dice = [Dice(seed, index) for index in range(len(samples))]
+        running = list(range(len(samples)))
+        state = self._engine.start()
+        logits = self._engine.read(list(prefix) or [self.first_id()], state)
+        state, logits = self._engine.take(state, [0] * len(samples)), logits[[0] * len(samples)]
+        for _ in range(self._settings.length):
+            tokens, surprises = self._draw(logits, [dice[index] for index in running])
+            for index, token, nats in zip(running, tokens, surprises, strict=True):
+                yield index, samples[index].add(token, nats)
+            going = [row for row, i in enumerate(running) if samples[i].stop_reason is None]
+            if not going:
+                return
+            if len(going) < len(running):
+                running = [running[row] for row in going]
+                tokens = [tokens[row] for row in going]
+                state = self._engine.take(state, going)
+            logits = self._engine.step(tokens, state)
+        for index in running:
+            yield index, samples[index].end("length")
+
+    def _draw(self, logits: Logits, dice: list[Dice]) -> tuple[list[int], list[float]]:
+        """A token for each row, and its surprise in nats under the model."""
+        allowed = logits.copy()
+        allowed[:, UNK_ID] = -np.inf
+        for rule in self._rules:
+            allowed = rule(allowed)
+        tokens = draw(allowed, [die.roll() for die in dice])
+        top = logits.max(axis=1)
+        sums = np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top
+        return tokens, [float(s - row[t]) for s, row, t in zip(sums, logits, tokens, strict=True)]

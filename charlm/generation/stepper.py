@@ -1,0 +1,245 @@
+"""Stepper: one time step of a trained model for B streams, in plain NumPy.
+
+Called once a character, `nn.LSTM` spends its time on being called and on packing its weights anew.
+Here they are packed once, and a step is little more than its matrix products:
+
+* the first layer's input product, of which there are only V, is looked up;
+* sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves put into the weights (a power of two, so
+  nothing is rounded): one call of tanh serves all the gates of a layer;
+* every array of a step is made beforehand and written in place.
+
+The letters are the papers': i, f, g, o of the LSTM (Hochreiter & Schmidhuber 1997; Gers et al.
+2000), r, z, n of the GRU (Cho et al. 2014, torch's variant); W for inputs, U for states.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.config import ModelConfig
+
+Array = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.integer[Any]] | Sequence[int]
+
+
+@dataclass
+class LayerState:
+    """What a layer carries from step to step, and the scratch arrays of a step. Each is (B, ...).
+
+    h: (B, H), the output; c: (B, H), an LSTM's cell; gates: (B, G*H).
+    """
+
+    h: Array
+    c: Array
+    gates: Array
+
+
+class Layer(Protocol):
+    """A recurrent layer with its weights packed for steps.
+
+    w: (X, G*H) and bias: (G*H): a step wants its input as `x @ w + bias`.
+    """
+
+    w: Array
+    bias: Array
+
+    def step(self, inputs: Array, state: LayerState) -> None:
+        """Advance `state` in place. inputs: (B, G*H)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """A layer's weights as torch keeps them, the gates one below the other.
+
+    w: (G*H, X), u: (G*H, H), b_w and b_u: (G*H).
+    """
+
+    w: Array
+    u: Array
+    b_w: Array
+    b_u: Array
+
+    def gate(self, k: int, scale: float = 1.0) -> "LayerWeights":
+        """The weights of the k-th gate, scaled."""
+        hidden = self.u.shape[1]
+        rows = slice(k * hidden, (k + 1) * hidden)
+        return LayerWeights(*(np.float32(scale) * part[rows] for part in self.parts))
+
+    @property
+    def parts(self) -> tuple[Array, Array, Array, Array]:
+        return self.w, self.u, self.b_w, self.b_u
+
+    @staticmethod
+    def stacked(gates: Sequence["LayerWeights"]) -> "LayerWeights":
+        """Gates one below the other again, in the order given."""
+        return LayerWeights(
+            *(np.concatenate(parts) for parts in zip(*(g.parts for g in gates), strict=True))
+        )
+
+
+def _columns(rows: Array) -> Array:
+    """Transposed and laid out so that `x @ columns` reads memory in order."""
+    return np.ascontiguousarray(rows.T, dtype=np.float32)
+
+
+class RNNLayer:
+    """h = tanh(W x + U h + b)."""
+
+    def __init__(self, weights: LayerWeights) -> None:
+        self.w, self._u = _columns(weights.w), _columns(weights.u)
+        self.bias = weights.b_w + weights.b_u
+
+    def step(self, inputs: Array, state: LayerState) -> None:
+        gates = state.gates
+        np.matmul(state.h, self._u, out=gates)
+        gates += inputs
+        np.tanh(gates, out=state.h)
+
+
+class LSTMLayer:
+    """i, f, o = sigmoid(W x + U h + b); g = tanh(W x + U h + b); c = f c + i g; h = o tanh(c)."""
+
+    def __init__(self, weights: LayerWeights) -> None:
+        # From torch's order i, f, g, o: the three sigmoids are then one slice.
+        i, f, o = (weights.gate(k, scale=0.5) for k in (0, 1, 3))
+        packed = LayerWeights.stacked([i, f, o, weights.gate(2)])
+        self.w, self._u = _columns(packed.w), _columns(packed.u)
+        self.bias = packed.b_w + packed.b_u
+        self._hidden = weights.u.shape[1]
+
+    def step(self, inputs: Array, state: LayerState) -> None:
+        h, c, gates, hidden = state.h, state.c, state.gates, self._hidden
+        np.matmul(h, self._u, out=gates)
+        gates += inputs
+        np.tanh(gates, out=gates)
+        sigmoids = gates[:, : 3 * hidden]
+        sigmoids *= 0.5
+        sigmoids += 0.5
+        i, f = gates[:, :hidden], gates[:, hidden : 2 * hidden]
+        o, g = gates[:, 2 * hidden : 3 * hidden], gates[:, 3 * hidden :]
+        c *= f
+        i *= g
+        c += i
+        np.tanh(c, out=h)
+        h *= o
+
+
+class GRULayer:
+    """r, z = sigmoid(W x + U h + b); n = tanh(W x + b_w + r (U h + b_u)); h = n + z (h - n)."""
+
+    def __init__(self, weights: LayerWeights) -> None:
+        r, z, n = weights.gate(0, scale=0.5), weights.gate(1, scale=0.5), weights.gate(2)
+        packed = LayerWeights.stacked([r, z, n])
+        self.w, self._u = _columns(packed.w), _columns(packed.u)
+        # r gates the candidate's recurrent bias too, which so cannot join the others.
+        self._candidate_bias = n.b_u
+        self.bias = packed.b_w + packed.b_u
+        self.bias[-len(n.b_u) :] = n.b_w
+        self._hidden = weights.u.shape[1]
+
+    def step(self, inputs: Array, state: LayerState) -> None:
+        h, gates, hidden = state.h, state.gates, self._hidden
+        np.matmul(h, self._u, out=gates)
+        sigmoids, n = gates[:, : 2 * hidden], gates[:, 2 * hidden :]
+        sigmoids += inputs[:, : 2 * hidden]
+        np.tanh(sigmoids, out=sigmoids)
+        sigmoids *= 0.5
+        sigmoids += 0.5
+        r, z = gates[:, :hidden], gates[:, hidden : 2 * hidden]
+        n += self._candidate_bias
+        n *= r
+        n += inputs[:, 2 * hidden :]
+        np.tanh(n, out=n)
+        h -= n
+        h *= z
+        h += n
+
+
+LAYERS: dict[str, type[RNNLayer] | type[GRULayer] | type[LSTMLayer]] = {
+    "rnn": RNNLayer,
+    "gru": GRULayer,
+    "lstm": LSTMLayer,
+}
+
+
+@dataclass
+class State:
+    """The state of B streams: one LayerState a layer. `step` and `read` advance it in place."""
+
+    layers: list[LayerState]
+    logits: Array
+
+
+class Stepper:
+    """A model packed for generation; weights as in `CharLM.state_dict`."""
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._config = config
+        layers = [_layer_weights(weights, k) for k in range(config.num_layers)]
+        self._layers: list[Layer] = [LAYERS[config.rnn_type](layer) for layer in layers]
+        # (V, G*H): what the first layer gets for each symbol.
+        first = self._layers[0]
+        embedding = weights.get("embedding.weight")
+        self._table = first.bias + (first.w if embedding is None else embedding @ first.w)
+        head = weights["embedding.weight" if config.tied else "head.weight"]
+        self._head, self._head_bias = _columns(head), weights["head.bias"]
+        self.vocab_size = len(head)
+
+    def start(self, streams: int = 1) -> State:
+        """B streams at a zero state."""
+
+        def zeros(width: int) -> Array:
+            return np.zeros((streams, width), np.float32)
+
+        hidden = self._config.hidden_size
+        layers = [
+            LayerState(zeros(hidden), zeros(hidden), zeros(len(layer.bias)))
+            for layer in self._layers
+        ]
+        return State(layers, zeros(self.vocab_size))
+
+    def take(self, state: State, rows: Sequence[int]) -> State:
+        """A new state of the chosen streams, in that order; a stream may be chosen repeatedly."""
+        index = np.asarray(rows, dtype=np.intp)
+        layers = [
+            LayerState(part.h[index], part.c[index], part.gates[index]) for part in state.layers
+        ]
+        return State(layers, state.logits[index])
+
+    def step(self, ids: Ids, state: State) -> Array:
+        """One symbol for each stream: ids (B,) -> logits (B, V), good until the next call."""
+        x = None
+        for layer, part in zip(self._layers, state.layers, strict=True):
+            layer.step(self._table[ids] if x is None else x @ layer.w + layer.bias, part)
+            x = part.h
+        np.matmul(state.layers[-1].h, self._head, out=state.logits)
+        state.logits += self._head_bias
+        return state.logits
+
+    def read(self, ids: Ids, state: State) -> Array:
+        """A text of at least one symbol for a single stream: ids (T,) -> the last logits (1, V).
+
+        Layer by layer, so that the input products of the whole text are one.
+        """
+        x = None
+        for layer, part in zip(self._layers, state.layers, strict=True):
+            inputs = self._table[ids] if x is None else x @ layer.w + layer.bias
+            x = np.empty((len(inputs), part.h.shape[1]), np.float32)
+            for t in range(len(inputs)):
+                layer.step(inputs[t : t + 1], part)
+                x[t] = part.h[0]
+        np.matmul(state.layers[-1].h, self._head, out=state.logits)
+        state.logits += self._head_bias
+        return state.logits
+
+
+def _layer_weights(weights: Mapping[str, npt.NDArray[Any]], k: int) -> LayerWeights:
+    w, u = weights[f"rnn.weight_ih_l{k}"], weights[f"rnn.weight_hh_l{k}"]
+    none = np.zeros(len(w), np.float32)
+    return LayerWeights(
+        w, u, weights.get(f"rnn.bias_ih_l{k}", none), weights.get(f"rnn.bias_hh_l{k}", none)
+    )

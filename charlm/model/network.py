@@ -1,0 +1,122 @@
+"""CharLM: embedding (or one-hot) -> nn.RNN / nn.LSTM / nn.GRU -> linear head.
+
+The axes, everywhere in charlm:
+
+    B  streams        T  time steps      V  vocabulary
+    E  embedding      H  hidden units    L  layers
+
+Tensors are time first, (T, B, ...). The state is a value: it goes in and comes out.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from charlm.config import ModelConfig
+from charlm.model.device import pick_device
+from charlm.run import Run
+
+State = Tensor | tuple[Tensor, Tensor]
+
+# To add a cell here: one nn module of the same interface and one line; then its NumPy step in
+# generation/stepper.py and its number of gates in run.py.
+CELLS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+class CharLM(nn.Module):
+    """A character-level recurrent language model.
+
+    `logits, state = model(ids, state)`: ids (T, B) int64; logits (T, B, V); state None for zeros,
+    else a tensor (L, B, H), or for an LSTM a pair of them, hidden and cell.
+    """
+
+    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+        super().__init__()
+        self.config, self.vocab_size = config, vocab_size
+        width = config.embedding_size or vocab_size
+        self.embedding = nn.Embedding(vocab_size, width) if config.embedding_size else None
+        self.rnn = CELLS[config.rnn_type](
+            width,
+            config.hidden_size,
+            config.num_layers,
+            bias=config.bias,
+            dropout=config.dropout if config.num_layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden_size, vocab_size)
+        self._initialise()
+        if config.tied and self.embedding is not None:
+            self.head.weight = self.embedding.weight
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        outputs, state = self.rnn(self.dropout(self._inputs(ids)), state)
+        return self.head(self.dropout(outputs)), state
+
+    def _inputs(self, ids: Tensor) -> Tensor:
+        if self.embedding is not None:
+            embedded: Tensor = self.embedding(ids)
+            return embedded
+        return F.one_hot(ids, self.vocab_size).to(self.head.weight.dtype)
+
+    def _initialise(self) -> None:
+        """Orthogonal recurrent weights, gate by gate, and a forget gate that starts open.
+
+        Orthogonal: Saxe et al. 2014; forget bias: Gers et al. 2000, Jozefowicz et al. 2015. The
+        rest as torch does it, but for zero recurrent biases: two random ones would add up.
+        """
+        hidden = self.config.hidden_size
+        for name, parameter in self.rnn.named_parameters():
+            if name.startswith("weight_hh") and self.config.orthogonal:
+                for gate in torch.split(parameter.data, hidden):
+                    nn.init.orthogonal_(gate)
+            elif name.startswith("bias"):
+                nn.init.zeros_(parameter)
+                if name.startswith("bias_ih") and self.config.rnn_type == "lstm":
+                    # torch's order of gates: input, forget, cell, output.
+                    nn.init.constant_(parameter.data[hidden : 2 * hidden], self.config.forget_bias)
+        if self.config.tied:
+            # As a head, an embedding drawn from N(0, 1) would start with logits of sqrt(H).
+            assert self.embedding is not None
+            nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
+
+
+def map_state(state: State, change: Callable[[Tensor], Tensor]) -> State:
+    """`change` applied to the hidden state, and to the cell state where there is one."""
+    if isinstance(state, tuple):
+        return change(state[0]), change(state[1])
+    return change(state)
+
+
+def carry(state: State | None, carried: Tensor) -> State | None:
+    """The state cut from its past: detached, and zeroed for streams whose `carried` (B,) is 0."""
+    if state is None:
+        return None
+    return map_state(state, lambda part: part.detach() * carried[:, None])
+
+
+def weights_of(model: CharLM) -> dict[str, Any]:
+    """The weights as NumPy arrays on the CPU; a tied matrix once, as the embedding."""
+    tied = {"head.weight"} if model.config.tied else set()
+    return {
+        name: tensor.detach().cpu().numpy().copy()
+        for name, tensor in model.state_dict().items()
+        if name not in tied
+    }
+
+
+def load_weights(model: CharLM, weights: dict[str, Any]) -> None:
+    """Put arrays that `weights_of` gave, checked before, into a model of the same config."""
+    state = {name: torch.from_numpy(array) for name, array in weights.items()}
+    if model.config.tied:
+        state["head.weight"] = state["embedding.weight"]
+    model.load_state_dict(state)
+
+
+def open_model(run: Run, device: str) -> CharLM:
+    """A run's model on a device, ready to evaluate."""
+    model = CharLM(run.config.model, len(run.vocab))
+    load_weights(model, run.weights)
+    return model.to(pick_device(device)).eval()

@@ -1,0 +1,135 @@
+"""How many steps to train: a number given, or a time turned into a number by measuring."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from charlm.config import TrainingConfig
+
+# The first steps pay for threads and memory that later ones find ready.
+UNMEASURED_STEPS = 3
+MEASURED_STEPS = 20
+# The speed is the mean over about this many steps.
+REMEMBERED_STEPS = 200
+# What the schedule goes by until the speed is known.
+PROVISIONAL_STEPS = 1000
+# A later change of the machine's speed counts once it would move the end by this share.
+TOLERANCE = 0.02
+# Saving, the last sample and the end of the process.
+CLOSING_SECONDS = 0.4
+# Scoring a token costs about this share of training on it: a forward pass out of three, warm-up.
+VALIDATION_COST = 0.4
+# Validations while training: as many as take this share of its time, within these limits.
+VALIDATION_SHARE = 0.05
+FEWEST_VALIDATIONS, MOST_VALIDATIONS = 3, 20
+
+
+class StepLimit:
+    """A number of steps known from the start."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+    def after_step(self, step: int) -> None:
+        pass
+
+    @contextmanager
+    def elsewhere(self, *, validating: bool = False) -> Iterator[None]:
+        yield
+
+
+class TimeLimit:
+    """A number of steps such that all is done when the time is over.
+
+    Fixed from the speed of the first steps; corrected later only where the machine has become so
+    much slower or faster that the end would miss the time. `now` is a clock in seconds.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        started: float,
+        *,
+        validation_steps: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`started`: when the command began, by the clock `now`.
+
+        validation_steps: what one validation costs, in training steps, until one is measured.
+        """
+        self.total = PROVISIONAL_STEPS
+        self._started, self._deadline, self._now = started, started + seconds, now
+        self._validation_steps = validation_steps
+        self._validation_seconds: float | None = None
+        self._last_step = now()
+        self._step_seconds = 0.0
+        self._fixed = False
+        self._next_look = UNMEASURED_STEPS + MEASURED_STEPS
+
+    def after_step(self, step: int) -> None:
+        """Called when `step` steps have been made."""
+        took, self._last_step = self._now() - self._last_step, self._now()
+        if step <= UNMEASURED_STEPS:
+            return
+        weight = 1 / min(step - UNMEASURED_STEPS, REMEMBERED_STEPS)
+        self._step_seconds += weight * (took - self._step_seconds)
+        left = self._deadline - self._now() - self._validation() - CLOSING_SECONDS
+        if left <= 0:
+            self.total = step
+        elif step >= self._next_look or (not self._fixed and 20 * took > left):
+            self._revise(step, left)
+
+    def _validation(self) -> float:
+        """Seconds that a validation takes."""
+        if self._validation_seconds is not None:
+            return self._validation_seconds
+        return self._validation_steps * self._step_seconds
+
+    def _revise(self, step: int, left: float) -> None:
+        """Set the total so that the steps to come and their validations take `left` seconds."""
+        share_left = left / (self._deadline - self._started)
+        validating = share_left * validations(self.total, self._validation_steps)
+        seconds = max(0.0, left - validating * self._validation())
+        total = step + int(seconds / self._step_seconds)
+        if not self._fixed or abs(total - self.total) > TOLERANCE * self.total:
+            self.total = total
+        self._fixed = True
+        self._next_look = step + max(1, self.total // 50)
+
+    @contextmanager
+    def elsewhere(self, *, validating: bool = False) -> Iterator[None]:
+        """Time inside the block is not the steps'. `validating`: it is a validation's."""
+        started = self._now()
+        yield
+        spent = self._now() - started
+        self._last_step += spent
+        if validating:
+            self._validation_seconds = spent
+
+
+Limit = StepLimit | TimeLimit
+
+
+def validations(total_steps: int, validation_steps: float) -> int:
+    """How often to validate in `total_steps`, the last time not counted."""
+    if validation_steps == 0:
+        return 0
+    affordable = int(VALIDATION_SHARE * total_steps / validation_steps)
+    return max(FEWEST_VALIDATIONS, min(MOST_VALIDATIONS, affordable))
+
+
+def validation_steps(tokens: int, tokens_per_step: int) -> float:
+    """What scoring `tokens` tokens costs, in training steps."""
+    return VALIDATION_COST * tokens / tokens_per_step
+
+
+def make_limit(
+    config: TrainingConfig, steps_per_epoch: int, validation_cost: float, started: float
+) -> Limit:
+    """The limit that the settings ask for. `started`: when the command began (`time.monotonic`)."""
+    if config.max_steps is not None:
+        return StepLimit(config.max_steps)
+    if config.epochs is not None:
+        return StepLimit(max(1, round(config.epochs * steps_per_epoch)))
+    seconds = config.time or config.default_time
+    return TimeLimit(seconds, started, validation_steps=validation_cost)

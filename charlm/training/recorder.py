@@ -1,0 +1,118 @@
+"""What a training run leaves behind: model, checkpoints, metrics, samples."""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from charlm.config import GenerationConfig
+from charlm.evaluation.metrics import Score
+from charlm.generation.sampler import Sampler
+from charlm.generation.stepper import Stepper
+from charlm.model.network import weights_of
+from charlm.run import METRICS, SAMPLES
+from charlm.training.checkpoint import save_checkpoint, save_model
+from charlm.training.progress import Progress
+from charlm.training.trainer import Trainer
+
+# Lines in metrics.jsonl for the training loss, however long the training.
+LOSS_LINES = 200
+SAMPLE_LENGTH = 200
+
+
+class Recorder:
+    """A `Watcher` that writes into a run folder and shows progress."""
+
+    def __init__(self, run: Path, trainer: Trainer) -> None:
+        self.run = run
+        self.progress = Progress(
+            trainer.limit.total, tokens_per_step=trainer.tokens_per_step, first_step=trainer.done
+        )
+        self._started, self._first_step = time.monotonic(), trainer.done
+        self._saved_model = False
+        self.best_score: Score | None = None
+        self._appends = True
+
+    @property
+    def seconds(self) -> float:
+        """Since training began."""
+        return time.monotonic() - self._started
+
+    def tokens_per_second(self, trainer: Trainer) -> float:
+        return (trainer.done - self._first_step) * trainer.tokens_per_step / max(self.seconds, 1e-9)
+
+    def stepped(self, trainer: Trainer, loss: float) -> None:
+        self.progress.step(trainer.done, trainer.limit.total, loss)
+        if trainer.done % max(1, trainer.limit.total // LOSS_LINES) == 0:
+            self._append_metrics(trainer, {"train_loss": loss, "rate": trainer.rate})
+
+    def validated(self, trainer: Trainer, score: Score, best: bool) -> None:
+        self.progress.validation(trainer.done, score, best)
+        self._append_metrics(trainer, {"valid": score.to_dict(), "best": best})
+        if best:
+            self.best_score = score
+            self.save_model(trainer, score)
+
+    def checkpoint_due(self, trainer: Trainer) -> None:
+        save_checkpoint(self.run, trainer)
+
+    def sample_due(self, trainer: Trainer) -> None:
+        """Write a sample drawn from the weights of the moment."""
+        vocab = trainer.corpus.vocab
+        settings = dataclasses.replace(
+            trainer.config.generation, length=SAMPLE_LENGTH, num_samples=1, stop=()
+        )
+        text = draw_sample(Sampler(_stepper(trainer), vocab, settings), settings, trainer.done)
+        self._append(SAMPLES, f"=== step {trainer.done}\n{text}\n\n")
+        self.progress.sample(text)
+
+    def finish(self, trainer: Trainer) -> None:
+        """Called once, however training ended: nothing that was learned is lost."""
+        save_checkpoint(self.run, trainer)
+        if not self._saved_model:
+            self.save_model(trainer, None)
+
+    def save_model(self, trainer: Trainer, score: Score | None) -> None:
+        """Make the weights of the moment the run's model."""
+        facts = {
+            "step": trainer.done,
+            "epochs": round(trainer.epochs, 4),
+            "seconds": round(self.seconds, 1),
+            "valid": score.to_dict() if score else None,
+            "train_perplexity": trainer.train_perplexity,
+        }
+        save_model(self.run, weights_of(trainer.model), facts)
+        self._saved_model = True
+
+    def _append_metrics(self, trainer: Trainer, figures: dict[str, Any]) -> None:
+        line = {
+            "step": trainer.done,
+            "epoch": round(trainer.epochs, 4),
+            "seconds": round(self.seconds, 3),
+            "characters_per_second": round(self.tokens_per_second(trainer), 1),
+            **figures,
+        }
+        self._append(METRICS, json.dumps(line) + "\n")
+
+    def _append(self, name: str, text: str) -> None:
+        """A line that cannot be written is not worth ending the training for."""
+        if not self._appends:
+            return
+        try:
+            with (self.run / name).open("a", encoding="utf-8", newline="") as file:
+                file.write(text)
+        except OSError as error:
+            self._appends = False
+            self.progress.note(f"Warning: {self.run / name}: {error.strerror}; no more is logged")
+
+
+def _stepper(trainer: Trainer) -> Stepper:
+    return Stepper(trainer.config.model, weights_of(trainer.model))
+
+
+def draw_sample(sampler: Sampler, settings: GenerationConfig, seed: int) -> str:
+    samples = sampler.start([])
+    for _ in sampler.stream([], samples, seed):
+        pass
+    return samples[0].text

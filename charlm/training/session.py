@@ -1,0 +1,81 @@
+"""A run trained from its folder to its result."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+from charlm.config import Config
+from charlm.errors import Stopped
+from charlm.evaluation.metrics import Score
+from charlm.model.network import load_weights
+from charlm.run import Run, open_run
+from charlm.training.recorder import Recorder
+from charlm.training.signals import StopSignals
+from charlm.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training came to. `valid` is the score of the model that was kept."""
+
+    run: Path
+    steps: int
+    epochs: float
+    seconds: float
+    tokens_per_second: float
+    train_perplexity: float
+    valid: Score | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run),
+            "steps": self.steps,
+            "epochs": round(self.epochs, 4),
+            "seconds": round(self.seconds, 2),
+            "characters_per_second": round(self.tokens_per_second, 1),
+            "train_perplexity": self.train_perplexity,
+            "valid": {**self.valid.to_dict(), "split": "valid"} if self.valid else None,
+        }
+
+    def __str__(self) -> str:
+        figures = f"validation: {self.valid}" if self.valid else "no validation part"
+        return (
+            f"{figures}\n"
+            f"training: perplexity {self.train_perplexity:.3f} over the last epoch, "
+            f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.seconds:.1f} s, "
+            f"{self.tokens_per_second:,.0f} tokens a second\n"
+            f'{self.run}: continue a text with charlm generate -m {self.run} --prefix "…"'
+        )
+
+
+def train_run(
+    path: Path, config: Config, start_run: Run | None = None, *, started: float | None = None
+) -> Result:
+    """Train the run at `path`, as made by `save_run`.
+
+    start_run: whose weights to start from. started: when the command began (`time.monotonic`).
+    Raises Stopped, all saved, where a signal ended the training early.
+    """
+    started = time.monotonic() if started is None else started
+    with StopSignals() as signals:
+        trainer = Trainer(config, open_run(path).open_corpus(), started=started)
+        if start_run:
+            load_weights(trainer.model, start_run.weights)
+        recorder = Recorder(path, trainer)
+        try:
+            trainer.fit(recorder, lambda: signals.received is not None)
+            recorder.finish(trainer)
+        finally:
+            recorder.progress.close()
+    if signals.received is not None:
+        raise Stopped(
+            signals.received,
+            f"stopped by {Signals(signals.received).name} after step {trainer.done} of "
+            f"{trainer.limit.total}; the model so far is in {path}",
+        )
+    return Result(
+        path, trainer.done, trainer.epochs, time.monotonic() - started,
+        recorder.tokens_per_second(trainer), trainer.train_perplexity, recorder.best_score,
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""Trainer: `step` reads as the textbook does, `fit` is the loop around it."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch.nn import functional as F
+
+from charlm.config import Config
+from charlm.data.batches import SAMPLINGS, Batch
+from charlm.data.corpus import Corpus
+from charlm.errors import DivergedError
+from charlm.evaluation.evaluator import evaluate
+from charlm.evaluation.metrics import Score
+from charlm.model.device import pick_device
+from charlm.model.network import CharLM, State, carry
+from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
+from charlm.training.planner import make_limit, validation_steps, validations
+
+
+class Watcher(Protocol):
+    """Who is told what happens in `fit`, and keeps of it what is worth keeping."""
+
+    def stepped(self, trainer: "Trainer", loss: float) -> None: ...
+    def validated(self, trainer: "Trainer", score: Score, best: bool) -> None: ...
+    def checkpoint_due(self, trainer: "Trainer") -> None: ...
+    def sample_due(self, trainer: "Trainer") -> None: ...
+
+
+@dataclass
+class Best:
+    """The best validation so far, and how many have failed to better it since."""
+
+    nats_per_token: float = math.inf
+    step: int = 0
+    failures: int = 0
+
+    def take(self, score: Score, step: int) -> bool:
+        """Whether `score` is a new best."""
+        if score.nats_per_token < self.nats_per_token:
+            self.nats_per_token, self.step, self.failures = score.nats_per_token, step, 0
+            return True
+        self.failures += 1
+        return False
+
+
+class Trainer:
+    """A model in training on a corpus.
+
+    config, corpus, device: what it was made of
+    model, optimizer, batches, valid: what it works with
+    done, state, best: how far it is; `limit`: how far it is to go
+    """
+
+    def __init__(self, config: Config, corpus: Corpus, *, started: float | None = None) -> None:
+        """`started`: when the command began (`time.monotonic`), from which its time counts."""
+        settings = config.training
+        torch.set_flush_denormal(True)
+        torch.manual_seed(settings.seed)
+        self.config, self.corpus = config, corpus
+        self.device = pick_device(settings.device)
+        self.model = CharLM(config.model, len(corpus.vocab)).to(self.device)
+        self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
+        self.batches = SAMPLINGS[settings.sampling](
+            corpus.split("train"), settings.batch_size, settings.seq_len,
+            seed=settings.seed, reset=settings.reset,
+        )  # fmt: skip
+        self.valid = corpus.split("valid")[: settings.eval_tokens or None]
+        self.done = 0
+        self.state: State | None = None
+        self.best = Best()
+        # (loss, tokens) of the last epoch's steps.
+        self._last_epoch: deque[tuple[float, int]] = deque(maxlen=self.batches.per_epoch)
+        self.tokens_per_step = self.batches[0].inputs.size
+        self._validation_cost = validation_steps(len(self.valid), self.tokens_per_step)
+        self.limit = make_limit(
+            settings, self.batches.per_epoch, self._validation_cost, started or time.monotonic()
+        )
+
+    def step(self, batch: Batch) -> float:
+        """One update of the weights; the loss before it, in nats per token.
+
+        Raises DivergedError, the weights untouched, if the gradient is not finite.
+        """
+        inputs, targets, carried = (
+            torch.from_numpy(array).to(self.device, non_blocking=True)
+            for array in (batch.inputs, batch.targets, batch.carried)
+        )
+        logits, state = self.model(inputs, carry(self._state_for(batch), carried))
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        norm = clip(self.model, self.config.training.grad_clip)
+        if not math.isfinite(norm):
+            raise DivergedError(
+                f"the gradient became {norm} at step {self.done + 1}: lower --lr "
+                f"({self.config.training.lr:g}) or --grad-clip"
+            )
+        set_rate(self.optimizer, self.rate)
+        self.optimizer.step()
+        self.state = state
+        self.done += 1
+        nats = loss.item()
+        self._last_epoch.append((nats, batch.inputs.size))
+        return nats
+
+    def _state_for(self, batch: Batch) -> State | None:
+        # A state that no stream carries on is none: windows drawn at random may also be fewer.
+        return self.state if batch.carried.any() else None
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the step to come."""
+        return learning_rate(self.config.training, self.done, self.limit.total)
+
+    @property
+    def epochs(self) -> float:
+        return self.done / self.batches.per_epoch
+
+    @property
+    def train_perplexity(self) -> float:
+        """exp of the mean loss over the last epoch, or over what there was of it."""
+        tokens = sum(size for _, size in self._last_epoch)
+        nats = sum(loss * size for loss, size in self._last_epoch)
+        return math.exp(min(nats / tokens, 700.0)) if tokens else math.nan
+
+    def fit(self, watcher: Watcher, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Train to the limit.
+
+        Ends early when `stopped()` says so between two steps, or when validation has not bettered
+        itself `patience` times.
+        """
+        limit = self.limit
+        self.model.train()
+        while self.done < limit.total and not stopped():
+            loss = self.step(self.batches[self.done])
+            limit.after_step(self.done)
+            with limit.elsewhere():
+                watcher.stepped(self, loss)
+            if self.done >= limit.total:
+                break
+            if self._due(self.config.training.eval_every):
+                with limit.elsewhere(validating=True):
+                    self._validate(watcher)
+                if self._gave_up():
+                    return
+            with limit.elsewhere():
+                if self._due(self.config.training.sample_every):
+                    watcher.sample_due(self)
+                if self._due(self.config.training.save_every):
+                    watcher.checkpoint_due(self)
+        if not stopped():
+            self._validate(watcher)
+
+    def _due(self, every: int | None) -> bool:
+        """Whether what is done every so many steps is due; by default, as often as it is cheap."""
+        if every is None:
+            times = validations(self.limit.total, self._validation_cost)
+            every = math.ceil(self.limit.total / (times + 1))
+        return self.done % every == 0
+
+    def _gave_up(self) -> bool:
+        patience = self.config.training.patience
+        return patience > 0 and self.best.failures >= patience
+
+    def _validate(self, watcher: Watcher) -> None:
+        if len(self.valid) < 2:
+            return
+        score = evaluate(self.model, self.valid, self.corpus.vocab)
+        watcher.validated(self, score, self.best.take(score, self.done))
+
+    def counters(self) -> dict[str, Any]:
+        """What a resume point holds beside its arrays."""
+        return {
+            "step": self.done,
+            "total_steps": self.limit.total,
+            "best": [str(self.best.nats_per_token), self.best.step, self.best.failures],
+            "last_epoch": [list(entry) for entry in self._last_epoch],
+        }
+
+    def restore_counters(self, counters: dict[str, Any]) -> None:
+        self.done = counters["step"]
+        nats, step, failures = counters["best"]
+        self.best = Best(float(nats), step, failures)
+        self._last_epoch.clear()
+        self._last_epoch.extend((loss, size) for loss, size in counters["last_epoch"])

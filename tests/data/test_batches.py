@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlm.data.batches import SAMPLINGS, Streams, Windows, fitting_batch_size
+from charlm.errors import DataError
+
+SIZES = (st.integers(2, 200), st.integers(1, 6), st.integers(1, 9))
+
+
+@given(*SIZES, st.sampled_from(sorted(SAMPLINGS)))
+def test_a_target_is_the_token_after_its_input(
+    tokens: int, batch_size: int, seq_len: int, sampling: str
+) -> None:
+    seq_len = min(seq_len, tokens - 1)
+    batches = SAMPLINGS[sampling](np.arange(tokens), batch_size, seq_len)
+    for step in range(2 * batches.per_epoch):
+        batch = batches[step]
+        np.testing.assert_array_equal(batch.targets, batch.inputs + 1)
+        np.testing.assert_array_equal(np.diff(batch.inputs, axis=0), 1)
+        assert batch.inputs.shape[1] == len(batch.carried)
+
+
+@given(*SIZES)
+def test_streams_read_every_token_once_an_epoch(tokens: int, batch_size: int, seq_len: int) -> None:
+    seq_len = min(seq_len, tokens - 1)
+    streams = Streams(np.arange(tokens), batch_size, seq_len)
+    read = np.concatenate([streams[k].inputs for k in range(streams.per_epoch)])
+    batch_size = read.shape[1]
+    # All but the few that do not fill another step of every stream.
+    assert sorted(read.ravel()) == list(range(read.size))
+    assert tokens - 1 - read.size < batch_size
+    # Down a column is on in the text: the state can be carried.
+    np.testing.assert_array_equal(np.diff(read, axis=0), 1)
+
+
+@given(*SIZES)
+def test_windows_read_every_window_once_an_epoch(
+    tokens: int, batch_size: int, seq_len: int
+) -> None:
+    seq_len = min(seq_len, tokens - 1)
+    windows = Windows(np.arange(tokens), batch_size, seq_len)
+    for epoch in range(2):
+        steps = range(epoch * windows.per_epoch, (epoch + 1) * windows.per_epoch)
+        starts = np.concatenate([windows[k].inputs[0] for k in steps])
+        assert len(set(starts)) == (tokens - 1) // seq_len
+        assert set(np.diff(np.sort(starts))) <= {seq_len}
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_a_batch_depends_on_its_step_and_the_seed_alone(sampling: str) -> None:
+    ids = np.arange(500)
+    one, other = (SAMPLINGS[sampling](ids, 4, 8, seed=3, reset=0.5) for _ in range(2))
+    for step in (7, 40, 2, 7):
+        for a, b in zip(vars(one[step]).values(), vars(other[step]).values(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_states_are_carried_but_at_the_start_of_an_epoch() -> None:
+    streams = Streams(np.arange(500), 4, 8)
+    for step in range(2 * streams.per_epoch):
+        assert streams[step].carried.all() == (step % streams.per_epoch != 0)
+
+
+def test_resets_come_as_often_as_asked() -> None:
+    streams = Streams(np.arange(40_000), 32, 4, reset=0.25)
+    carried = np.array([streams[k].carried for k in range(1, streams.per_epoch)])
+    assert 0.2 < 1 - carried.mean() < 0.3
+    assert (Streams(np.arange(500), 4, 8, reset=1.0)[1].carried == 0).all()
+
+
+def test_another_seed_is_another_order() -> None:
+    ids = np.arange(500)
+    one, other = (Windows(ids, 4, 8, seed=seed)[0].inputs for seed in (1, 2))
+    assert (one != other).any()
+
+
+def test_a_text_shorter_than_a_window_is_refused_and_one_of_its_length_is_not() -> None:
+    with pytest.raises(DataError) as error:
+        fitting_batch_size(8, 4, 8)
+    assert str(error.value) == (
+        "the train part has 8 tokens, need at least 9 for a window of 8: give more text or a "
+        "smaller --seq-len"
+    )
+    assert fitting_batch_size(9, 4, 8) == 1
+    assert fitting_batch_size(1000, 4, 8) == 4

@@ -1,0 +1,201 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from charlm.config import GenerationConfig, ModelConfig
+from charlm.data.vocab import UNK_ID, TokenCounter, Vocab, build_vocab
+from charlm.generation.sampler import (
+    RULES,
+    Dice,
+    Sample,
+    Sampler,
+    draw,
+    probabilities,
+    rules_of,
+    with_min_p,
+    with_temperature,
+    with_top_k,
+    with_top_p,
+)
+from charlm.generation.stepper import Stepper
+from charlm.model.network import CharLM, weights_of
+
+
+def vocab_of(text: str, level: str = "char") -> Vocab:
+    counter = TokenCounter(level)
+    counter.add(text)
+    return build_vocab(counter)
+
+
+VOCAB = vocab_of("the cat sat on the mat\n")
+
+
+def sampler_of(vocab: Vocab = VOCAB, **settings: object) -> Sampler:
+    torch.manual_seed(0)
+    config = ModelConfig(hidden_size=16, embedding_size=8)
+    model = CharLM(config, len(vocab))
+    with torch.no_grad():
+        model.head.weight *= 20
+        model.head.bias[UNK_ID] = 50  # the model would like nothing better than <unk>
+    return Sampler(Stepper(config, weights_of(model)), vocab, GenerationConfig(**settings))
+
+
+def texts(sampler: Sampler, prefix: str = "", seed: int = 7) -> list[str]:
+    ids = [int(i) for i in VOCAB.encode(prefix)]
+    samples = sampler.start(ids)
+    shown = [""] * len(samples)
+    for index, text in sampler.stream(ids, samples, seed):
+        shown[index] += text
+    assert shown == [sample.text for sample in samples]
+    return shown
+
+
+LOGITS = arrays(np.float32, (2, 6), elements=st.floats(-20, 20, width=32))
+
+
+@given(LOGITS)
+def test_probabilities_are_a_softmax(logits: np.ndarray) -> None:
+    expected = torch.from_numpy(logits).double().softmax(-1).numpy()
+    np.testing.assert_allclose(probabilities(logits), expected, atol=1e-6)
+
+
+@given(LOGITS, st.integers(1, 8))
+def test_top_k_keeps_the_k_likeliest(logits: np.ndarray, k: int) -> None:
+    kept = np.isfinite(with_top_k(k)(logits))
+    assert (kept.sum(axis=1) == min(k, 6)).all()
+    for row, keep in zip(logits, kept, strict=True):
+        assert row[keep].min() >= row[~keep].max(initial=-np.inf)
+
+
+@given(LOGITS, st.floats(0.01, 1))
+def test_top_p_keeps_the_fewest_that_reach_p(logits: np.ndarray, p: float) -> None:
+    kept = np.isfinite(with_top_p(p)(logits))
+    for row, keep in zip(probabilities(logits), kept, strict=True):
+        assert row[keep].sum() >= p - 1e-9
+        assert row[keep].sum() - row[keep].min() < p + 1e-9
+        assert row[keep].min() >= row[~keep].max(initial=0)
+
+
+@given(LOGITS, st.floats(0.01, 1))
+def test_min_p_keeps_what_is_likely_enough(logits: np.ndarray, share: float) -> None:
+    kept = np.isfinite(with_min_p(share)(logits))
+    for row, keep in zip(probabilities(logits), kept, strict=True):
+        assert keep[row.argmax()]
+        assert (row[keep] >= share * row.max() * 0.999).all()
+        assert (row[~keep] <= share * row.max() * 1.001).all()
+
+
+@given(LOGITS, st.floats(1e-300, 50))
+def test_temperature_keeps_the_order(logits: np.ndarray, temperature: float) -> None:
+    shares = probabilities(with_temperature(temperature)(logits))
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    for row, share in zip(logits, shares, strict=True):
+        assert share[row.argmax()] == share.max()
+    if temperature >= 0.1:
+        expected = torch.from_numpy(logits).double().div(temperature).softmax(-1).numpy()
+        np.testing.assert_allclose(shares, expected, atol=1e-5)
+
+
+@given(LOGITS)
+def test_temperature_zero_leaves_one(logits: np.ndarray) -> None:
+    kept = np.isfinite(with_temperature(0)(logits))
+    assert (kept.sum(axis=1) == 1).all()
+    assert (logits[kept] == logits.max(axis=1)).all()
+
+
+def test_only_the_rules_asked_for_are_applied() -> None:
+    assert rules_of(GenerationConfig(temperature=1.0)) == []
+    assert len(rules_of(GenerationConfig(temperature=0.5, top_k=3, top_p=0.5, min_p=0.1))) == 4
+    for name, (no_rule, _) in RULES.items():
+        assert hasattr(GenerationConfig(), name)
+        assert no_rule in (0, 1)
+
+
+def test_a_draw_follows_the_probabilities() -> None:
+    logits = np.log(np.array([[0.5, 1e-30, 0.3, 0.2]]))
+    uniform = np.random.default_rng(0).random(20_000)
+    drawn = draw(np.repeat(logits, len(uniform), axis=0), uniform.tolist())
+    shares = np.bincount(drawn, minlength=4) / len(uniform)
+    np.testing.assert_allclose(shares, [0.5, 0, 0.3, 0.2], atol=0.015)
+
+
+@pytest.mark.parametrize("uniform", [0.0, 0.5, np.nextafter(1, 0)])
+def test_what_is_ruled_out_is_never_drawn(uniform: float) -> None:
+    logits = np.array([[-np.inf, 1.0, -np.inf, 1.0, -np.inf]])
+    assert draw(logits, [uniform])[0] in (1, 3)
+
+
+def test_dice_are_fair_and_of_their_own() -> None:
+    numbers = [die.roll() for die in (Dice(1, 0), Dice(1, 1), Dice(2, 0), Dice(1, 0))]
+    assert len(set(numbers)) == 3
+    assert numbers[0] == numbers[3]
+    die = Dice(1, 0)
+    assert len({die.roll() for _ in range(1000)}) == 1000
+
+
+def test_greedy_text_is_the_same_whatever_the_seed() -> None:
+    one, other = (texts(sampler_of(temperature=0.0, length=50), "the", s) for s in (1, 2))
+    assert one == other
+    assert len(one[0]) == 50
+
+
+def test_the_same_seed_gives_the_same_samples_and_each_its_own() -> None:
+    three = texts(sampler_of(num_samples=3, length=30), "the")
+    assert three == texts(sampler_of(num_samples=3, length=30), "the")
+    assert len(set(three)) == 3
+    assert three == texts(sampler_of(num_samples=5, length=30), "the")[:3]
+    assert three != texts(sampler_of(num_samples=3, length=30), "the", seed=8)
+
+
+def test_unk_is_never_generated_and_the_nats_are_the_models_own() -> None:
+    sampler = sampler_of(length=20)
+    samples = sampler.start([])
+    for _ in sampler.stream([], samples, 0):
+        pass
+    assert "<unk>" not in samples[0].text
+    # The model gives <unk> all but e^-50 or so: what is drawn instead surprises it.
+    assert samples[0].nats > 20 * 10
+
+
+def test_a_stop_text_ends_a_sample_and_the_others_go_on() -> None:
+    free = texts(sampler_of(num_samples=8, length=40))
+    stopped = texts(sampler_of(num_samples=8, length=40, stop=("a",)))
+    assert stopped == [text.partition("a")[0] for text in free]
+    assert len({len(text) for text in stopped}) > 1
+
+
+@given(st.text("ab", max_size=30), st.lists(st.text("ab", min_size=1, max_size=4), max_size=3))
+def test_what_is_shown_never_has_to_be_taken_back(text: str, stops: list[str]) -> None:
+    vocab = vocab_of("ab")
+    sample, shown, given = Sample(vocab, tuple(stops), follows=False), "", ""
+    for character in text:
+        shown += sample.add(vocab[character], 0.0)
+        given += character
+        if sample.stop_reason:
+            break
+    else:
+        shown += sample.end("length")
+    ends = [given.find(stop) for stop in stops if stop in given]
+    assert shown == sample.text == given[: min(ends, default=len(given))]
+    assert (sample.stop_reason == "stop") == bool(ends)
+
+
+def test_words_are_separated() -> None:
+    vocab = vocab_of("the time traveller", "word")
+    after, alone = (Sample(vocab, (), follows=follows) for follows in (True, False))
+    for sample in (after, alone):
+        sample.add(vocab["time"], 0.0)
+        sample.add(vocab["the"], 0.0)
+    assert (after.text, alone.text) == (" time the", "time the")
+
+
+def test_without_a_prefix_it_starts_after_a_line_break_or_the_commonest_token() -> None:
+    assert sampler_of().first_id() == VOCAB["\n"]
+    assert sampler_of(vocab_of("abbc")).first_id() == vocab_of("abbc")["b"]
+
+
+def test_nothing_to_generate() -> None:
+    assert texts(sampler_of(length=0, num_samples=2), "the") == ["", ""]

@@ -1,0 +1,101 @@
+"""The NumPy stepper and the torch stepper are the model, to 1e-5."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import ModelConfig
+from charlm.generation.stepper import Stepper
+from charlm.generation.torch_stepper import TorchStepper
+from charlm.model.network import CELLS, CharLM, weights_of
+
+V, H, T, B = 13, 24, 20, 3
+CASES = [
+    ModelConfig(rnn_type=cell, num_layers=layers, embedding_size=width, hidden_size=H, bias=bias,
+                tied=width == H)
+    for cell, layers, (width, bias) in product(
+        CELLS, (1, 2, 3), [(5, True), (0, True), (H, True), (5, False)]
+    )
+]  # fmt: skip
+every_case = pytest.mark.parametrize(
+    "config", CASES, ids=lambda c: f"{c.rnn_type}-{c.num_layers}-{c.embedding_size}-{c.bias}"
+)
+
+
+def model_of(config: ModelConfig) -> CharLM:
+    torch.manual_seed(0)
+    model = CharLM(config, V).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Far from zero, where gates saturate and biases count.
+            parameter += 0.3 * torch.randn_like(parameter)
+    return model
+
+
+TEXT = np.random.default_rng(0).integers(V, size=(T, B))
+
+
+def logits_of(model: CharLM) -> np.ndarray:
+    with torch.no_grad():
+        return model(torch.from_numpy(TEXT))[0].numpy()
+
+
+@every_case
+def test_stepping_is_the_model(config: ModelConfig) -> None:
+    model = model_of(config)
+    stepper = Stepper(config, weights_of(model))
+    state = stepper.start(B)
+    steps = np.stack([stepper.step(TEXT[t], state).copy() for t in range(T)])
+    np.testing.assert_allclose(steps, logits_of(model), atol=1e-5, rtol=0)
+
+
+@every_case
+def test_reading_is_stepping(config: ModelConfig) -> None:
+    model = model_of(config)
+    stepper = Stepper(config, weights_of(model))
+    read, stepped = stepper.start(), stepper.start()
+    first = stepper.read(TEXT[:7, 0], read).copy()
+    second = stepper.read(TEXT[7:, 0], read).copy()
+    expected = logits_of(model)[:, :1]
+    np.testing.assert_allclose(first, expected[6], atol=1e-5, rtol=0)
+    np.testing.assert_allclose(second, expected[-1], atol=1e-5, rtol=0)
+    for t in range(T):
+        last = stepper.step(TEXT[t, :1], stepped)
+    np.testing.assert_allclose(second, last, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_streams_taken_go_on_as_they_were(cell: str) -> None:
+    config = ModelConfig(rnn_type=cell, num_layers=2, embedding_size=5, hidden_size=H)
+    model = model_of(config)
+    for engine in (Stepper(config, weights_of(model)), TorchStepper(model)):
+        state = engine.start(B)
+        for t in range(T - 1):
+            engine.step(TEXT[t].tolist(), state)
+        chosen = engine.take(state, [2, 0, 2])
+        last = engine.step(TEXT[-1][[2, 0, 2]].tolist(), chosen)
+        np.testing.assert_allclose(last, logits_of(model)[-1][[2, 0, 2]], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_torch_stepper_is_the_model(cell: str) -> None:
+    config = ModelConfig(rnn_type=cell, num_layers=2, embedding_size=5, hidden_size=H)
+    model = model_of(config)
+    engine = TorchStepper(model)
+    state = engine.start()
+    read = engine.read(TEXT[:-1, 0].tolist(), state)
+    np.testing.assert_allclose(read[0], logits_of(model)[-2, 0], atol=1e-5, rtol=0)
+    stepped = engine.step(TEXT[-1, :1].tolist(), state)
+    np.testing.assert_allclose(stepped[0], logits_of(model)[-1, 0], atol=1e-5, rtol=0)
+
+
+def test_a_step_allocates_no_state_of_its_own() -> None:
+    config = ModelConfig(hidden_size=H, embedding_size=5)
+    stepper = Stepper(config, weights_of(model_of(config)))
+    state = stepper.start()
+    assert stepper.step([1], state) is state.logits
+    hidden = state.layers[0].h
+    stepper.step([2], state)
+    assert state.layers[0].h is hidden

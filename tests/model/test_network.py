@@ -1,0 +1,180 @@
+"""What must hold of the network for every cell, depth and kind of input."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from charlm.config import ModelConfig
+from charlm.errors import UsageError
+from charlm.model.device import devices, pick_device
+from charlm.model.network import (
+    CELLS,
+    CharLM,
+    State,
+    carry,
+    load_weights,
+    map_state,
+    weights_of,
+)
+from charlm.run import expected_shapes
+
+V, H, T, B = 11, 6, 9, 3
+
+CASES = [
+    ModelConfig(rnn_type=cell, num_layers=layers, embedding_size=width, hidden_size=H, bias=bias,
+                tied=width == H)
+    for cell, (layers, width, bias) in product(CELLS, [(1, 4, True), (3, 0, True), (2, H, False)])
+]  # fmt: skip
+every_case = pytest.mark.parametrize(
+    "config", CASES, ids=lambda c: f"{c.rnn_type}-{c.num_layers}-{c.embedding_size}"
+)
+
+
+def model_of(config: ModelConfig) -> CharLM:
+    torch.manual_seed(0)
+    return CharLM(config, V).double().eval()
+
+
+def ids(seed: int = 0, steps: int = T) -> Tensor:
+    return torch.randint(V, (steps, B), generator=torch.Generator().manual_seed(seed))
+
+
+def parts(state: State) -> tuple[Tensor, ...]:
+    return state if isinstance(state, tuple) else (state,)
+
+
+@every_case
+def test_shapes(config: ModelConfig) -> None:
+    logits, state = model_of(config)(ids())
+    assert logits.shape == (T, B, V)
+    assert len(parts(state)) == (2 if config.rnn_type == "lstm" else 1)
+    assert {part.shape for part in parts(state)} == {(config.num_layers, B, H)}
+
+
+@every_case
+def test_one_long_sequence_is_its_chunks_with_the_state_carried(config: ModelConfig) -> None:
+    model, text = model_of(config), ids()
+    whole, last = model(text)
+    state, chunks = None, []
+    for chunk in text.split([1, 3, 5]):
+        logits, state = model(chunk, state)
+        chunks.append(logits)
+    torch.testing.assert_close(torch.cat(chunks), whole)
+    assert state is not None
+    torch.testing.assert_close(parts(state), parts(last))
+
+
+@every_case
+def test_streams_do_not_see_each_other(config: ModelConfig) -> None:
+    model, text = model_of(config), ids()
+    whole, _ = model(text)
+    for b in range(B):
+        torch.testing.assert_close(model(text[:, [b]])[0], whole[:, [b]])
+
+
+@every_case
+def test_nothing_sees_the_future_and_everything_sees_the_past(config: ModelConfig) -> None:
+    model = model_of(config)
+    inputs = torch.zeros(T, B, V, dtype=torch.float64).scatter_(2, ids()[..., None], 1.0)
+    inputs.requires_grad_()
+    embedded = inputs if model.embedding is None else inputs @ model.embedding.weight
+    outputs = model.head(model.rnn(embedded)[0])
+    torch.testing.assert_close(outputs, model(ids())[0])
+    for t in range(T):
+        (gradient,) = torch.autograd.grad(outputs[t].square().sum(), inputs, retain_graph=True)
+        seen = gradient.abs().sum(dim=(1, 2)) > 0
+        assert seen.tolist() == [s <= t for s in range(T)]
+
+
+@every_case
+def test_gradients_are_those_of_the_function(config: ModelConfig) -> None:
+    model, text = model_of(config), ids(steps=3)
+    names = [name for name, _ in model.named_parameters()]
+
+    def loss(*weights: Tensor) -> Tensor:
+        named = dict(zip(names, weights, strict=True))
+        logits, _ = functional_call(model, named, (text,))
+        result: Tensor = logits.logsumexp(-1).mean()
+        return result
+
+    assert torch.autograd.gradcheck(loss, tuple(model.parameters()))
+
+
+@every_case
+def test_its_tensors_are_those_that_a_run_expects(config: ModelConfig) -> None:
+    shapes = {name: array.shape for name, array in weights_of(model_of(config)).items()}
+    assert shapes == expected_shapes(config, V)
+
+
+@every_case
+def test_weights_put_into_another_model_make_it_the_same(config: ModelConfig) -> None:
+    torch.manual_seed(1)
+    one, other = CharLM(config, V).eval(), CharLM(config, V).eval()
+    load_weights(other, weights_of(one))
+    torch.testing.assert_close(one(ids())[0], other(ids())[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent_weights_start_orthogonal(cell: str) -> None:
+    model = CharLM(ModelConfig(rnn_type=cell, hidden_size=H, num_layers=2), V)
+    for layer in range(2):
+        for gate in getattr(model.rnn, f"weight_hh_l{layer}").split(H):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(H))
+    plain = CharLM(ModelConfig(rnn_type=cell, hidden_size=H, orthogonal=False), V)
+    gate = plain.rnn.weight_hh_l0[:H]
+    assert not torch.allclose(gate @ gate.T, torch.eye(H))
+
+
+def test_the_forget_gate_starts_at_its_bias() -> None:
+    model = CharLM(ModelConfig(hidden_size=H, forget_bias=1.5), V)
+    total = (model.rnn.bias_ih_l0 + model.rnn.bias_hh_l0).detach()
+    assert total.split(H)[1].eq(1.5).all()
+    assert torch.cat([total[:H], total[2 * H :]]).eq(0).all()
+
+
+def test_tied_matrices_are_one() -> None:
+    model = CharLM(ModelConfig(embedding_size=H, hidden_size=H, tied=True), V)
+    assert model.head.weight is model.embedding.weight
+    assert len(list(model.parameters())) == len(weights_of(model))
+
+
+def test_dropout_works_with_one_layer_and_not_in_evaluation() -> None:
+    model = CharLM(ModelConfig(hidden_size=H, dropout=0.5), V)
+    assert not torch.equal(model(ids())[0], model(ids())[0])
+    model.eval()
+    assert torch.equal(model(ids())[0], model(ids())[0])
+
+
+def test_a_carried_state_is_cut_from_its_past_and_zeroed_where_asked() -> None:
+    model = model_of(ModelConfig(hidden_size=H))
+    _, state = model(ids())
+    carried = carry(state, torch.tensor([1.0, 0.0, 1.0]))
+    assert carried is not None
+    for before, after in zip(parts(state), parts(carried), strict=True):
+        assert not after.requires_grad
+        assert torch.equal(after[:, [0, 2]], before[:, [0, 2]])
+        assert after[:, 1].eq(0).all()
+    assert carry(None, torch.ones(3)) is None
+
+
+def test_map_state_reaches_every_part() -> None:
+    one = torch.ones(1, 1, 1)
+    assert parts(map_state((one, one), lambda part: part * 2)) == (one * 2, one * 2)
+
+
+def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(UsageError) as error:
+        pick_device("cuda:99")
+    assert str(error.value) == f"--device cuda:99: this machine has {', '.join(devices())}"
+    assert pick_device("cpu") == torch.device("cpu")
+    assert str(pick_device("auto")) == devices()[0]
+
+
+def test_a_gpu_is_preferred_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert devices()[:2] == ["cuda:0", "cuda:1"]
+    assert pick_device("auto") == pick_device("cuda") == torch.device("cuda:0")
+    assert pick_device("cuda:1") == torch.device("cuda:1")

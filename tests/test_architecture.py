@@ -1,0 +1,132 @@
+"""Imports go one way, nothing reads pickles, and light commands stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "charlm"
+# Each may import those before it.
+ORDER = [
+    "errors", "config", "files", "tensors",
+    "data.source", "data.text", "data.vocab", "data.corpus", "data.batches",
+    "run",
+    "model.device", "model.network",
+    "evaluation.metrics", "evaluation.evaluator",
+    "generation.stepper", "generation.torch_stepper", "generation.sampler",
+    "training.optim", "training.planner", "training.signals", "training.progress",
+    "training.trainer", "training.checkpoint", "training.recorder", "training.session",
+    "cli.options", "cli.inputs",
+    "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.info",
+    "cli.main", "cli.train",
+    "__main__",
+]  # fmt: skip
+FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "yaml", "joblib"}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "__init__.py":
+            found[".".join(path.relative_to(PACKAGE).with_suffix("").parts)] = path
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """The modules named by any import statement of a file, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names.add(node.module or "")
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def test_every_module_has_its_place() -> None:
+    assert set(modules()) == set(ORDER)
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_a_module_imports_only_those_above_it(module: str) -> None:
+    for name in imported(modules()[module]):
+        inner = name.removeprefix("charlm.")
+        if name.startswith("charlm.") and inner in ORDER:
+            assert ORDER.index(inner) < ORDER.index(module), f"{module} imports {inner}"
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_nothing_that_runs_code_from_a_file_is_used(module: str) -> None:
+    path = modules()[module]
+    assert not {name.partition(".")[0] for name in imported(path)} & FORBIDDEN
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"eval", "exec", "torch.load", "torch.save", "torch.jit.load"}
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, encoding="utf-8",
+        timeout=60, check=False,
+    )  # fmt: skip
+
+
+LIGHT = """
+import sys
+from charlm.cli.main import run
+code = run(sys.argv[2:])
+heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["train", "--help"], 0),
+        (["nonsense"], 2),
+        (["train", "--no-such-option"], 2),
+        (["generate", "--length", "x"], 2),
+    ],
+)
+def test_help_and_usage_errors_import_neither_torch_nor_numpy(
+    arguments: list[str], code: int
+) -> None:
+    result = run_python(LIGHT, "torch,numpy", *arguments)
+    assert result.returncode == code, result.stderr
+
+
+def test_commands_that_need_no_torch_do_not_import_it(
+    trained: Path, text_file: Path, tmp_path: Path
+) -> None:
+    for arguments in (
+        ["vocab", str(text_file)],
+        ["preprocess", str(text_file), "-o", str(tmp_path / "corpus")],
+        ["info", str(trained)],
+        ["generate", "-m", str(trained), "--prefix", "ab", "-l", "5", "-n", "2"],
+        ["train", str(text_file), "--dry-run"],
+    ):
+        result = run_python(LIGHT, "torch", *arguments)
+        assert result.returncode == 0, (arguments, result.stderr)
+
+
+def test_importing_the_package_imports_neither_torch_nor_numpy() -> None:
+    code = "import sys, charlm; assert not {'torch', 'numpy'} & set(sys.modules)"
+    assert run_python(code).returncode == 0
+
+
+def test_public_names_exist() -> None:
+    import charlm
+
+    for name in charlm.__all__:
+        assert getattr(charlm, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = charlm.nothing

@@ -1,9 +1,11 @@
 """`charlm`: the group of commands, and the one place where an error becomes a line and a code."""
 
 import os
+import signal
 import sys
 import time
 from importlib import import_module
+from typing import Any
 
 # The command's own beginning: `train --time` counts from here, imports included.
 STARTED = time.monotonic()
@@ -11,7 +13,7 @@ STARTED = time.monotonic()
 import click  # noqa: E402
 
 import charlm  # noqa: E402
-from charlm.errors import CharlmError  # noqa: E402
+from charlm.errors import CharlmError, Stopped  # noqa: E402
 
 # Command -> (module, what it does). A module is imported when its command runs.
 COMMANDS = {
@@ -24,6 +26,10 @@ COMMANDS = {
 }
 
 
+class ClosedPipe(Exception):
+    """Whoever read our output has had enough, as `head` does."""
+
+
 class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -33,6 +39,15 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"charlm.cli.{cmd_name}"), cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Keep from click what it would treat its own way: it ends with 1 on either of these."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ClosedPipe from None
+        except KeyboardInterrupt:
+            raise Stopped(signal.SIGINT, "stopped by Ctrl-C") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -70,8 +85,7 @@ def main() -> None:
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has had enough, as `head` does.
+    except (ClosedPipe, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)
@@ -86,9 +100,7 @@ def run(arguments: list[str]) -> int:
         return _fail(f"{error.format_message().rstrip('.')} (see {where} --help)", 2)
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("stopped by Ctrl-C", 130)
-    except BrokenPipeError:
+    except ClosedPipe:
         raise
     except CharlmError as error:
         _traceback_if_asked(arguments)

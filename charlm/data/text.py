@@ -107,8 +107,8 @@ def _stripped_lines(pieces: Pieces, config: TextConfig) -> Iterator[str]:
     others = _others(config.keep) if config.keep is not None else None
     # Words stay apart where the line break between them goes.
     end = "\n" if _by_words(config) else ""
-    for piece in pieces:
-        lines = piece.split("\n")
+    for piece in filter(None, pieces):
+        lines = piece.removesuffix("\n").split("\n")
         if others:
             lines = [others.sub(" ", line) for line in lines]
         yield "".join(line.strip() + end for line in lines)

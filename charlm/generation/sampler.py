@@ -153,11 +153,10 @@ class Sample:
             self.text += " "
         self.text += self.vocab.tokens[token]
         self.nats += nats
-        for stop in self.stops:
-            # A stop text may span tokens, and a word may hold it inside.
-            found = self.text.find(stop, max(0, self._shown - len(stop)))
-            if found >= 0:
-                self.text, self.stop_reason = self.text[:found], "stop"
+        # A stop text may span tokens, a word may hold it inside, and two may end together.
+        found = [self.text.find(stop, self._shown) for stop in self.stops]
+        if (first := min((place for place in found if place >= 0), default=-1)) >= 0:
+            self.text, self.stop_reason = self.text[:first], "stop"
         return self._show()
 
     def end(self, reason: str) -> str:

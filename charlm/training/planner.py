@@ -9,6 +9,7 @@ from charlm.config import TrainingConfig
 # The first steps pay for threads and memory that later ones find ready.
 UNMEASURED_STEPS = 3
 MEASURED_STEPS = 20
+MEASURED_SHARE = 0.05
 # The speed is the mean over about this many steps.
 REMEMBERED_STEPS = 200
 # What the schedule goes by until the speed is known.
@@ -61,6 +62,7 @@ class TimeLimit:
         self._started, self._deadline, self._now = started, started + seconds, now
         self._validation_steps = validation_steps
         self._validation_seconds: float | None = None
+        self._validated = 0
         self._last_step = now()
         self._step_seconds = 0.0
         self._fixed = False
@@ -76,8 +78,13 @@ class TimeLimit:
         left = self._deadline - self._now() - self._validation() - CLOSING_SECONDS
         if left <= 0:
             self.total = step
-        elif step >= self._next_look or (not self._fixed and 20 * took > left):
+        elif step >= self._next_look or (not self._fixed and self._measured_enough(step)):
             self._revise(step, left)
+
+    def _measured_enough(self, step: int) -> bool:
+        """Slow steps need fewer of them: their number is fixed early in the time all the same."""
+        measured = (step - UNMEASURED_STEPS) * self._step_seconds
+        return measured > MEASURED_SHARE * (self._deadline - self._started)
 
     def _validation(self) -> float:
         """Seconds that a validation takes."""
@@ -87,9 +94,9 @@ class TimeLimit:
 
     def _revise(self, step: int, left: float) -> None:
         """Set the total so that the steps to come and their validations take `left` seconds."""
-        share_left = left / (self._deadline - self._started)
-        validating = share_left * validations(self.total, self._validation_steps)
-        seconds = max(0.0, left - validating * self._validation())
+        at_most = step + int(left / self._step_seconds)
+        to_come = max(0, validations(at_most, self._validation_steps) - self._validated)
+        seconds = max(0.0, left - to_come * self._validation())
         total = step + int(seconds / self._step_seconds)
         if not self._fixed or abs(total - self.total) > TOLERANCE * self.total:
             self.total = total
@@ -105,15 +112,19 @@ class TimeLimit:
         self._last_step += spent
         if validating:
             self._validation_seconds = spent
+            self._validated += 1
 
 
 Limit = StepLimit | TimeLimit
 
 
 def validations(total_steps: int, validation_steps: float) -> int:
-    """How often to validate in `total_steps`, the last time not counted."""
+    """How often to stop and look at the model in `total_steps`, the end not counted.
+
+    validation_steps: what a validation costs, in training steps; 0 where there is none.
+    """
     if validation_steps == 0:
-        return 0
+        return MOST_VALIDATIONS
     affordable = int(VALIDATION_SHARE * total_steps / validation_steps)
     return max(FEWEST_VALIDATIONS, min(MOST_VALIDATIONS, affordable))
 

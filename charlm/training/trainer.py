@@ -59,7 +59,6 @@ class Trainer:
     def __init__(self, config: Config, corpus: Corpus, *, started: float | None = None) -> None:
         """`started`: when the command began (`time.monotonic`), from which its time counts."""
         settings = config.training
-        torch.set_flush_denormal(True)
         torch.manual_seed(settings.seed)
         self.config, self.corpus = config, corpus
         self.device = pick_device(settings.device)
@@ -73,6 +72,7 @@ class Trainer:
         self.done = 0
         self.state: State | None = None
         self.best = Best()
+        self._last_milestone = 0
         # (loss, tokens) of the last epoch's steps.
         self._last_epoch: deque[tuple[float, int]] = deque(maxlen=self.batches.per_epoch)
         self.tokens_per_step = self.batches[0].inputs.size
@@ -143,25 +143,31 @@ class Trainer:
                 watcher.stepped(self, loss)
             if self.done >= limit.total:
                 break
-            if self._due(self.config.training.eval_every):
+            milestone = self._reached_milestone()
+            if self._due(self.config.training.eval_every, milestone):
                 with limit.elsewhere(validating=True):
                     self._validate(watcher)
                 if self._gave_up():
                     return
             with limit.elsewhere():
-                if self._due(self.config.training.sample_every):
+                if self._due(self.config.training.sample_every, milestone):
                     watcher.sample_due(self)
-                if self._due(self.config.training.save_every):
+                if self._due(self.config.training.save_every, milestone):
                     watcher.checkpoint_due(self)
         if not stopped():
             self._validate(watcher)
 
-    def _due(self, every: int | None) -> bool:
-        """Whether what is done every so many steps is due; by default, as often as it is cheap."""
-        if every is None:
-            times = validations(self.limit.total, self._validation_cost)
-            every = math.ceil(self.limit.total / (times + 1))
-        return self.done % every == 0
+    def _due(self, every: int | None, milestone: bool) -> bool:
+        """Whether what is done every so many steps is due; by default, at every milestone."""
+        return milestone if every is None else self.done % every == 0
+
+    def _reached_milestone(self) -> bool:
+        """Milestones part the training into equal stretches, as many as validation can afford."""
+        stretches = validations(self.limit.total, self._validation_cost) + 1
+        if self.done - self._last_milestone < self.limit.total / stretches:
+            return False
+        self._last_milestone = self.done
+        return True
 
     def _gave_up(self) -> bool:
         patience = self.config.training.patience
@@ -178,12 +184,13 @@ class Trainer:
         return {
             "step": self.done,
             "total_steps": self.limit.total,
+            "last_milestone": self._last_milestone,
             "best": [str(self.best.nats_per_token), self.best.step, self.best.failures],
             "last_epoch": [list(entry) for entry in self._last_epoch],
         }
 
     def restore_counters(self, counters: dict[str, Any]) -> None:
-        self.done = counters["step"]
+        self.done, self._last_milestone = counters["step"], counters["last_milestone"]
         nats, step, failures = counters["best"]
         self.best = Best(float(nats), step, failures)
         self._last_epoch.clear()

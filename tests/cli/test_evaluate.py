@@ -1,0 +1,98 @@
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def test_figures_of_the_validation_part(charlm, trained: Path) -> None:
+    figures = json.loads(charlm("evaluate", "-m", trained, "--json").out)
+    assert figures["split"] == "valid"
+    assert figures["characters"] == 399
+    assert figures["unknown"] == 0
+    assert math.exp(figures["nats_per_char"]) == pytest.approx(figures["perplexity"])
+    assert figures["bits_per_char"] == pytest.approx(figures["nats_per_char"] / math.log(2))
+    text = charlm("evaluate", "-m", trained).out
+    assert text.startswith(f"valid part: perplexity {figures['perplexity']:.3f} per character (")
+
+
+def test_the_batch_size_does_not_matter(charlm, trained: Path) -> None:
+    scores = {
+        round(json.loads(charlm("evaluate", "-m", trained, "--split", "train", "--batch-size", b,
+                                "--json").out)["nats_per_char"], 5)
+        for b in (1, 2, 3, 64)
+    }  # fmt: skip
+    assert len(scores) == 1
+
+
+def test_a_text_is_cleaned_and_scored_as_the_corpus_was(
+    charlm, trained: Path, tmp_path: Path, text_file: Path
+) -> None:
+    text = text_file.read_text(encoding="utf-8")
+    (tmp_path / "a.txt").write_text(text[3600:].replace("\n", "\r\n"), newline="")
+    figures = json.loads(charlm("evaluate", "a.txt", "-m", trained, "--json").out)
+    valid = json.loads(charlm("evaluate", "-m", trained, "--json").out)
+    assert figures["nats_per_char"] == pytest.approx(valid["nats_per_char"], abs=1e-9)
+    assert (figures["split"], figures["text"]) == (None, "a.txt")
+
+
+def test_unknown_characters_are_counted(charlm, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("abé龙c")
+    result = charlm("evaluate", "a.txt", "-m", trained, "--json")
+    assert json.loads(result.out)["unknown"] == 2
+    result = charlm("evaluate", "a.txt", "-m", trained)
+    assert "over 4 characters, 2 of them unknown" in result.out
+
+
+def test_a_corpus_with_the_same_vocabulary(charlm, trained: Path, text_file: Path) -> None:
+    charlm("preprocess", text_file, "-o", "c", "--test-frac", "0.2", "--vocab", trained)
+    figures = json.loads(charlm("evaluate", "c", "-m", trained, "--split", "test", "--json").out)
+    assert (figures["split"], figures["characters"]) == ("test", 799)
+    charlm("preprocess", text_file, "-o", "d", "--reserve", "<pad>")
+    result = charlm("evaluate", "d", "-m", trained)
+    assert (result.code, result.err) == (
+        4,
+        f"Error: d has another vocabulary than {trained}; prepare it with --vocab "
+        f"{trained}/vocab.json\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nothing.txt"], 2, "nothing.txt: there is no such file or folder"),
+        (["empty.txt"], 3, "empty.txt: the text has 0 tokens, need at least 2 to score"),
+        (["--split", "test"], 3, "RUN/corpus has no test part (see --val-frac and --test-frac)"),
+        (["empty.txt", "--split", "test"], 2, "--split names a part of a corpus; TEXT is a text"),
+        (["--batch-size", "0"], 2, "Invalid value for '--batch-size': 0 is not in the range x>=1 "
+         "(see charlm evaluate --help)"),
+    ],
+)  # fmt: skip
+def test_mistakes(
+    charlm, trained: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    result = charlm("evaluate", "-m", trained, *arguments)
+    assert (result.code, result.err) == (code, f"Error: {message}\n".replace("RUN", str(trained)))
+
+
+def test_a_run_moved_with_its_corpus_still_works(charlm, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "elsewhere")
+    assert charlm("evaluate", "-m", "elsewhere").code == 0
+    (tmp_path / "elsewhere" / "corpus" / "train.bin").unlink()
+    result = charlm("evaluate", "-m", "elsewhere")
+    assert result.code == 3
+    assert "train.bin is missing; prepare the corpus again" in result.err
+
+
+def test_another_corpus_in_the_place_of_the_runs_is_refused(
+    charlm, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "corpus")
+    (tmp_path / "a.txt").write_text("abcdef \n" * 99)
+    charlm("preprocess", "a.txt", "-o", "run/corpus")
+    result = charlm("evaluate", "-m", "run")
+    assert result.code == 4
+    assert result.err.startswith("Error: run/corpus is not the corpus of run: its SHA-256 is ")

@@ -1,0 +1,105 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlm.run import MODEL, open_run
+from charlm.tensors import write_tensors
+
+
+def test_the_card(charlm, trained: Path) -> None:
+    lines = charlm("info", trained).out.splitlines()
+    assert lines[0] == str(trained)
+    assert lines[1] == ("  model       LSTM, 1 layer of 16 units, embedding 8, 1,889 parameters")
+    assert lines[3] == "  vocabulary  9 tokens"
+    assert lines[4].startswith("  corpus      corpus: train 3,600, valid 400 (SHA-256 ")
+    assert lines[5].startswith("  trained     20 steps, ")
+    assert "perplexity" in lines[6]
+
+
+def test_json(charlm, trained: Path) -> None:
+    card = json.loads(charlm("info", trained, "--json").out)
+    assert card["parameters"] == 1889
+    assert card["config"]["model"]["hidden_size"] == 16
+    assert card["trained"]["step"] == 20
+
+
+def test_the_model_of_the_environment(
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARLM_MODEL", str(trained))
+    assert charlm("info").out == charlm("info", trained).out
+
+
+@pytest.fixture
+def damaged(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_what_is_no_run_is_refused(charlm, tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x04K\x01.")
+    (tmp_path / "b.pt").write_bytes(b"PK\x03\x04")
+    (tmp_path / "c").mkdir()
+    for name, what in (
+        ("nowhere", "there is no such folder"),
+        ("a.pkl", "looks like a pickle"),
+        ("b.pt", "looks like a zip, or what torch.save writes"),
+        ("c", "it has no config.json"),
+    ):
+        result = charlm("info", name)
+        assert (result.code, result.err) == (4, f"Error: {name} is not a charlm run ({what})\n")
+
+
+def test_a_damaged_run_is_refused(charlm, damaged: Path) -> None:
+    model = damaged / MODEL
+    good = model.read_bytes()
+    model.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    result = charlm("info", damaged)
+    assert (result.code, result.err) == (
+        4,
+        f"Error: {model} is damaged: its SHA-256 is not the one it was saved with\n",
+    )
+    model.unlink()
+    assert charlm("info", damaged).err == f"Error: {model} is missing\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("head.bias"), "the tensor head.bias (9,) is missing"),
+        (lambda w: w.update(extra=w["head.bias"]), "the tensor extra (9,) does not belong"),
+        (lambda w: w.update({"head.bias": w["head.bias"][:5]}),
+         "the tensor head.bias is float32 (5,), config.json and vocab.json ask for float32 (9,)"),
+        (lambda w: w["head.bias"].fill(np.nan), "the tensor head.bias holds NaN or infinity"),
+    ],
+)  # fmt: skip
+def test_weights_that_do_not_fit_are_refused(charlm, damaged: Path, change, message: str) -> None:
+    run = open_run(damaged)
+    weights = {name: array.copy() for name, array in run.weights.items()}
+    change(weights)
+    write_tensors(damaged / MODEL, weights, run.facts)
+    result = charlm("generate", "-m", damaged)
+    assert (result.code, result.err) == (4, f"Error: {damaged / MODEL}: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 99}, "{run} was made by a newer charlm (format 99)"),
+        ({"format": "x"}, '{run}/config.json is not a run\'s config: it has no "format"'),
+        ({"config": {"model": {"hidden_size": -1}}},
+         "{run}/config.json: model.hidden_size is -1; it must be at least 1"),
+        ({"config": {"model": {"colour": 1}}}, "{run}/config.json: unknown setting 'model.colour'"),
+        ({"corpus": None}, "{run}/config.json: TypeError("),
+    ],
+)  # fmt: skip
+def test_a_wrong_config_is_refused(charlm, damaged: Path, change: dict, message: str) -> None:
+    path = damaged / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change))
+    result = charlm("info", damaged)
+    assert result.code == 4
+    assert result.err.startswith("Error: " + message.format(run=damaged))
+    assert result.err.count("\n") == 1

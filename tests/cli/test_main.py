@@ -1,0 +1,119 @@
+"""The command line as a whole, in processes of its own: codes, signals, pipes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from charlm.run import open_run
+
+CHARLM = [sys.executable, "-m", "charlm"]
+
+
+def test_without_a_command_it_shows_help(charlm) -> None:
+    assert charlm().out == charlm("-h").out == charlm("--help").out
+    assert "preprocess" in charlm().out
+    assert charlm("train", "-h").code == 0
+
+
+def test_version(charlm) -> None:
+    import charlm as package
+
+    assert charlm("--version").out == f"charlm, version {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "No such command 'trian'"),
+        (["--colour"], "No such option '--colour'"),
+        (["preprocess"], "Missing argument 'INPUT...'"),
+        (["preprocess", "a"], "Missing option '-o' / '--output'"),
+        (["train", "-o"], "Option '-o' requires an argument"),
+    ],
+)
+def test_usage_errors_are_one_line(charlm, arguments: list[str], message: str) -> None:
+    result = charlm(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"Error: {message}")
+    assert result.err.endswith("--help)\n")
+    assert result.err.count("\n") == 1
+
+
+def test_a_bug_is_one_line_and_its_traceback_is_for_the_asking(
+    charlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str | None) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("charlm.run.find_run", broken)
+    result = charlm("info")
+    assert (result.code, result.err) == (
+        1, "Error: a bug in charlm: ZeroDivisionError: oh (charlm --debug … shows where)\n",
+    )  # fmt: skip
+    assert "Traceback" in charlm("--debug", "info").err
+
+
+def wait_for(condition, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_ctrl_c_saves_the_model_and_exits_130(text_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [*CHARLM, "train", str(text_file), "--hidden-size", "16", "--max-steps", "1000000",
+         "--eval-every", "1000000", "--sample-every", "5", "-o", str(run)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    # The first sample is written once training is well under way.
+    wait_for((run / "samples.txt").exists, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, ""), err
+    last = err.splitlines()[-1]
+    assert last.startswith("Error: stopped by SIGINT after step ")
+    assert last.endswith(f" of 1000000; the model so far is in {run}")
+    assert open_run(run).facts["step"] > 0
+    assert "Traceback" not in err
+
+
+def test_a_closed_pipe_ends_quietly(trained: Path) -> None:
+    process = subprocess.Popen(
+        [*CHARLM, "generate", "-m", str(trained), "-l", "10000000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert len(process.stdout.read(10)) == 10
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_a_poor_terminal_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("龙é" * 30, encoding="utf-8")
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    result = subprocess.run(
+        [*CHARLM, "vocab", str(tmp_path / "a.txt"), "--json"], capture_output=True,
+        env=environment, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert rb"\u9f99" in result.stdout
+
+
+def test_standard_input_is_a_text(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [*CHARLM, "preprocess", "-", "-o", str(tmp_path / "corpus"), "--json"],
+        input="abc" * 50, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert '"tokens": 150' in result.stdout

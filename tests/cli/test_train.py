@@ -1,0 +1,175 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from charlm.run import open_run
+
+
+def test_json_and_the_run_agree(charlm, text_file: Path, tiny_options: list[str]) -> None:
+    result = charlm("train", text_file, *tiny_options, "--json")
+    figures = json.loads(result.out.splitlines()[-1])
+    assert list(figures) == [
+        "run", "steps", "epochs", "seconds", "characters_per_second", "train_perplexity", "valid",
+    ]  # fmt: skip
+    assert figures["run"] == "runs/nonsense"
+    assert figures["steps"] == 20
+    scored = json.loads(charlm("evaluate", "--json").out)
+    assert scored["nats_per_char"] == pytest.approx(figures["valid"]["nats_per_char"], abs=1e-6)
+    assert figures["valid"]["split"] == "valid"
+
+
+def test_the_name_of_a_run_is_free(charlm, text_file: Path, tiny_options: list[str]) -> None:
+    for name in ("runs/nonsense", "runs/nonsense-2"):
+        result = charlm("train", text_file, *tiny_options, "--json")
+        assert json.loads(result.out)["run"] == name
+
+
+def test_a_prepared_corpus_trains_the_same_model(
+    charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    charlm("preprocess", text_file, "-o", "corpus", "--lowercase")
+    charlm("train", "corpus", *tiny_options, "-o", "one")
+    charlm("train", text_file, "--lowercase", *tiny_options, "-o", "two")
+    one, two = open_run(Path("one")), open_run(Path("two"))
+    assert all((one.weights[name] == two.weights[name]).all() for name in one.weights)
+    assert not Path("one/corpus").exists()
+    assert one.config.text.lowercase
+    result = charlm("train", "corpus", "--keep", "a-z")
+    assert result.err == "Error: corpus is already prepared: text.keep goes with preprocess\n"
+
+
+def test_config_file_set_and_options_in_that_order(charlm, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(
+        'data.text = "abcabcabcabcabcabcabcabc"\ndata.val_frac = 0\n'
+        "[model]\nhidden_size = 7\nembedding_size = 5\n"
+        "[training]\nmax_steps = 3\nseq_len = 4\nlr = 0.1\n"
+    )
+    result = charlm("train", "--config", "a.toml", "--set", "model.hidden_size=8",
+                    "--set", "training.lr=0.2", "--learning-rate", "0.3", "--rnn-type", "gru",
+                    "--json")  # fmt: skip
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["valid"] is None
+    config = open_run(Path("runs/text")).config
+    assert (config.model.hidden_size, config.model.embedding_size) == (8, 5)
+    assert (config.training.lr, config.model.rnn_type) == (0.3, "gru")
+
+
+def test_a_config_that_names_its_text(charlm, tmp_path: Path, text_file: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "book.txt").write_bytes(text_file.read_bytes())
+    (tmp_path / "deep" / "a.toml").write_text('data.input = "book.txt"\ntraining.max_steps = 2')
+    result = charlm("train", "--config", "deep/a.toml", "--hidden-size", "4", "--json")
+    assert json.loads(result.out)["run"] == "runs/book"
+
+
+def test_init_from_takes_over_weights_and_vocabulary(charlm, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.txt").write_text("fedcba" * 100)
+    result = charlm("train", "new.txt", "--init-from", trained, "--max-steps", "2", "--seq-len", 8)
+    assert result.code == 0, result.err
+    run, start = open_run(Path("runs/new")), open_run(trained)
+    assert run.vocab.tokens == start.vocab.tokens
+    assert run.config.model == start.config.model
+    result = charlm("train", "new.txt", "--init-from", trained, "--hidden-size", "99")
+    assert result.err == f"Error: model.hidden_size is 99, but 16 in {trained}\n"
+    charlm("preprocess", "new.txt", "-o", "corpus")
+    result = charlm("train", "corpus", "--init-from", trained)
+    assert result.code == 4
+    assert result.err.startswith(f"Error: corpus has another vocabulary than {trained}; prepare")
+
+
+def test_a_dry_run_shows_the_plan_and_makes_nothing(charlm, text_file: Path) -> None:
+    result = charlm("train", text_file, "--dry-run", "--epochs", "3")
+    assert result.out.splitlines() == [
+        "text: nonsense, vocabulary of 9; train 3,600, valid 400",
+        "model: LSTM 1×256, embedding 64, 332,617 parameters",
+        "training: 32×32 (sequential), adamw 0.01, 3 epochs",
+    ]
+    assert list(Path().iterdir()) == []
+
+
+def test_the_sample_is_there_without_any_text(charlm) -> None:
+    assert "text: sample, " in charlm("train", "--dry-run").out
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_every_cell_trains_and_generates(
+    charlm, text_file: Path, tiny_options: list[str], cell: str
+) -> None:
+    options = ["--rnn-type", cell, "--num-layers", "2", "--dropout", "0.1", "--embedding-size", 16,
+               "--tied"]  # fmt: skip
+    assert charlm("train", text_file, *tiny_options, *options).code == 0
+    assert len(charlm("generate", "--prefix", "ab", "-l", "20").out) == 23
+
+
+def test_force_replaces_a_run_and_nothing_else(
+    charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    arguments = ["train", text_file, *tiny_options, "-o", "run"]
+    assert charlm(*arguments).code == 0
+    before = Path("run/model.safetensors").read_bytes()
+    result = charlm(*arguments)
+    assert (result.code, result.err) == (
+        2, "Error: the output run already exists; give another with -o, or add --force\n",
+    )  # fmt: skip
+    assert charlm(*arguments, "--force", "--seed", "5").code == 0
+    assert Path("run/model.safetensors").read_bytes() != before
+    Path("mine").mkdir()
+    Path("mine/letter.txt").write_text("dear")
+    result = charlm("train", text_file, "-o", "mine", "--force")
+    assert result.err == "Error: the output mine already holds other files; give another with -o\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--bidirectional"], 2, "--bidirectional: charlm has no such model; its backward pass "
+         "would have seen the very character that it must predict"),
+        (["--set", "model.bidirectional=true"], 2, "unknown setting 'model.bidirectional'; model "
+         "has rnn_type, embedding_size, hidden_size, num_layers, bias, dropout, tied, "
+         "forget_bias, orthogonal"),
+        (["--set", "lr=1"], 2, "--set 'lr=1': write it as SECTION.KEY=VALUE"),
+        (["--rnn-type", "cnn"], 2, "Invalid value for '--rnn-type': 'cnn' is not one of 'rnn', "
+         "'gru', 'lstm' (see charlm train --help)"),
+        (["--hidden-size", "0"], 2, "model.hidden_size is 0; it must be at least 1"),
+        (["--lr", "nan"], 2, "training.lr is nan; it must be above 0"),
+        (["--time", "1m", "--epochs", "2"], 2,
+         "training.time and training.epochs both limit the run"),
+        (["--tied"], 2, "model.tied needs model.embedding_size (64) equal to model.hidden_size "
+         "(256)"),
+        (["--config", "no.toml"], 2, "cannot read the config no.toml: No such file or directory"),
+        (["--device", "cuda:7"], 2, "--device cuda:7: this machine has cpu"),
+        (["--seq-len", "9000"], 3, "the train part has 3600 tokens, need at least 9001 for a "
+         "window of 9000: give more text or a smaller --seq-len"),
+        (["--init-from", "nowhere"], 4,
+         "nowhere is not a charlm run (there is no such folder)"),
+        (["-o", "file"], 2, "the output file is a file; give the name of a folder"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    charlm, tmp_path: Path, text_file: Path, arguments: list[str], code: int, message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("charlm.model.device.devices", lambda: ["cpu"])
+    (tmp_path / "file").write_text("x")
+    result = charlm("train", text_file, *arguments)
+    lines = [line for line in result.err.splitlines() if line.startswith("Error")]
+    assert (result.code, lines) == (code, [f"Error: {message}"])
+    assert result.out == ""
+    left = {path.name for path in tmp_path.rglob("*")}
+    assert left <= {"file", "runs"}
+
+
+@pytest.mark.parametrize("data", [b"", b"0123456789"])
+def test_a_text_too_short_leaves_nothing(charlm, tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a").write_bytes(data)
+    result = charlm("train", "a")
+    assert result.code == 3
+    assert result.err.startswith(f"Error: a: the text has {len(data)} tokens, need at least 11")
+    assert {path.name for path in tmp_path.rglob("*")} <= {"a", "runs"}
+
+
+def test_a_corpus_is_trained_on_alone(charlm, text_file: Path) -> None:
+    charlm("preprocess", text_file, "-o", "corpus")
+    result = charlm("train", "corpus", text_file)
+    assert result.err == ("Error: corpus is a prepared corpus: train on it alone, or on texts\n")

@@ -1,0 +1,124 @@
+"""A run from its folder to its result, and the signals that may end it early."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlm.data.corpus import Corpus
+from charlm.errors import Stopped
+from charlm.evaluation.evaluator import evaluate
+from charlm.model.network import open_model
+from charlm.run import open_run, save_run
+from charlm.training.recorder import Recorder
+from charlm.training.session import train_run
+from charlm.training.signals import StopSignals
+from charlm.training.trainer import Trainer
+
+Prepare = Callable[..., tuple[Path, Any]]
+
+
+@pytest.fixture
+def prepare(
+    make_corpus: Callable[..., Corpus], tiny_config: Any, tmp_path: Path, nonsense: Any
+) -> Prepare:
+    def call(**training: Any) -> tuple[Path, Any]:
+        config, path = tiny_config(training=training), tmp_path / "run"
+        path.mkdir()
+        corpus = make_corpus(nonsense(1000))
+        save_run(path, config, corpus, str(corpus.folder))
+        return path, config
+
+    return call
+
+
+def test_a_run_holds_what_it_should(prepare: Prepare) -> None:
+    path, config = prepare(eval_every=5, sample_every=10)
+    result = train_run(path, config)
+    assert {p.name for p in path.iterdir()} == {
+        "config.json", "vocab.json", "model.safetensors", "checkpoints", "metrics.jsonl",
+        "samples.txt",
+    }  # fmt: skip
+    assert {p.name for p in (path / "checkpoints").iterdir()} == {
+        "last.safetensors", "previous.safetensors",
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "valid" in line] == [5, 10, 15, 20]
+    assert [line["step"] for line in lines if "train_loss" in line] == list(range(1, 21))
+    assert (path / "samples.txt").read_text().startswith("=== step 10\n")
+    assert result.steps == 20
+    assert result.to_dict()["valid"]["split"] == "valid"
+
+
+def test_the_model_that_is_kept_is_the_one_that_is_reported(prepare: Prepare) -> None:
+    path, config = prepare()
+    result = train_run(path, config)
+    run = open_run(path)
+    score = evaluate(open_model(run, "cpu"), run.open_corpus().split("valid"), run.vocab)
+    assert result.valid is not None
+    assert score.nats_per_token == pytest.approx(result.valid.nats_per_token, abs=1e-6)
+    assert run.facts["valid"]["nats_per_char"] == result.valid.nats_per_token
+
+
+def test_training_starts_from_the_weights_of_another_run(prepare: Prepare, trained: Path) -> None:
+    path, config = prepare(lr=1e-12)
+    start = open_run(trained)
+    train_run(path, config, start)
+    for name, array in open_run(path).weights.items():
+        assert abs(array - start.weights[name]).max() < 1e-6
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_training_after_the_step_and_saves(
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    path, config = prepare()
+    step = Trainer.step
+
+    def step_under_fire(self: Trainer, batch: Any) -> float:
+        if self.done == 4:
+            os.kill(os.getpid(), number)
+        return step(self, batch)
+
+    monkeypatch.setattr(Trainer, "step", step_under_fire)
+    with pytest.raises(Stopped) as error:
+        train_run(path, config)
+    assert error.value.exit_code == 128 + number
+    assert str(error.value) == (
+        f"stopped by {number.name} after step 5 of 20; the model so far is in {path}"
+    )
+    assert open_run(path).facts["step"] == 5
+
+
+def test_a_second_interrupt_ends_at_once_and_the_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with StopSignals() as signals:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.received == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_metrics_that_cannot_be_written_do_not_end_the_training(
+    prepare: Prepare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, config = prepare(eval_every=5)
+    (path / "metrics.jsonl").mkdir()
+    assert train_run(path, config).steps == 20
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "Warning" in line]
+    assert warnings == [f"Warning: {path}/metrics.jsonl: Is a directory; no more is logged"]
+
+
+def test_losses_are_logged_now_and_then(prepare: Prepare) -> None:
+    path, config = prepare(max_steps=450, eval_every=450)
+    trainer = Trainer(config, open_run(path).open_corpus())
+    recorder = Recorder(path, trainer)
+    trainer.fit(recorder)
+    recorder.progress.close()
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert 200 <= sum("train_loss" in line for line in lines) <= 230

@@ -1,0 +1,248 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import Config
+from charlm.data.batches import Batch
+from charlm.data.corpus import Corpus
+from charlm.errors import DivergedError
+from charlm.evaluation.evaluator import evaluate
+from charlm.evaluation.metrics import Score
+from charlm.model.network import CELLS, weights_of
+from charlm.training.checkpoint import LAST, PREVIOUS, restore_trainer, save_checkpoint
+from charlm.training.trainer import Best, Trainer
+
+Make = Callable[..., Corpus]
+Settings = Callable[..., Config]
+
+
+class Silence:
+    """A watcher that remembers."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.scores: list[tuple[int, float, bool]] = []
+        self.checkpoints: list[int] = []
+        self.samples: list[int] = []
+
+    def stepped(self, trainer: Trainer, loss: float) -> None:
+        self.losses.append(loss)
+
+    def validated(self, trainer: Trainer, score: Score, best: bool) -> None:
+        self.scores.append((trainer.done, score.nats_per_token, best))
+
+    def checkpoint_due(self, trainer: Trainer) -> None:
+        self.checkpoints.append(trainer.done)
+
+    def sample_due(self, trainer: Trainer) -> None:
+        self.samples.append(trainer.done)
+
+
+@pytest.mark.parametrize("sampling", ["sequential", "random"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_it_learns_a_text_by_heart(
+    make_corpus: Make, tiny_config: Settings, cell: str, sampling: str
+) -> None:
+    corpus = make_corpus("the quick brown fox jumps over the lazy dog. " * 20, val_frac=0.1)
+    training = {"max_steps": 150, "sampling": sampling, "lr": 0.02}
+    model = {"rnn_type": cell, "hidden_size": 32}
+    trainer = Trainer(tiny_config(model=model, training=training), corpus)
+    watcher = Silence()
+    trainer.fit(watcher)
+    assert watcher.scores[-1][1] < 0.5 < 2.5 < watcher.losses[0]
+
+
+def test_a_step_is_the_textbooks(make_corpus: Make, tiny_config: Settings, nonsense: Any) -> None:
+    """Plain SGD, against autograd by hand."""
+    corpus = make_corpus(nonsense(2000))
+    training = {"optimizer": "sgd", "lr": 0.5, "warmup": 0.0, "schedule": "constant",
+                "grad_clip": 0.1, "reset": 0.0}  # fmt: skip
+    trainer, other = (Trainer(tiny_config(training=training), corpus) for _ in range(2))
+    state = None
+    for k in range(3):
+        batch = trainer.batches[k]
+        logits, state = other.model(torch.from_numpy(batch.inputs), state)
+        state = tuple(part.detach() for part in state)
+        targets = torch.from_numpy(batch.targets)
+        loss = -logits.log_softmax(-1).gather(2, targets[..., None]).mean()
+        other.model.zero_grad()
+        torch.autograd.backward(loss)
+        norm = torch.cat([p.grad.flatten() for p in other.model.parameters()]).norm()
+        for p in other.model.parameters():
+            p.data -= 0.5 * min(1.0, 0.1 / norm.item()) * p.grad
+        assert trainer.step(batch) == pytest.approx(loss.item(), rel=1e-5)
+    for p, q in zip(trainer.model.parameters(), other.model.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-6)
+
+
+def weights_after(trainer: Trainer, steps: int) -> list[bytes]:
+    while trainer.done < steps:
+        trainer.step(trainer.batches[trainer.done])
+    return [array.tobytes() for _, array in sorted(weights_of(trainer.model).items())]
+
+
+@pytest.mark.parametrize("sampling", ["sequential", "random"])
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_restored_trainer_goes_on_bit_for_bit(
+    make_corpus: Make, tiny_config: Settings, tmp_path: Path, nonsense: Any, cell: str,
+    sampling: str, optimizer: str,
+) -> None:  # fmt: skip
+    corpus = make_corpus(nonsense(1000))
+    config = tiny_config(
+        model={"rnn_type": cell, "dropout": 0.3, "num_layers": 2},
+        training={"sampling": sampling, "optimizer": optimizer, "reset": 0.2},
+    )
+    run = tmp_path / "run"
+    run.mkdir()
+    trainer = Trainer(config, corpus)
+    weights_after(trainer, 7)
+    save_checkpoint(run, trainer)
+    expected = weights_after(trainer, 19)
+
+    torch.manual_seed(99)
+    restored = Trainer(config, corpus)
+    restore_trainer(run / "checkpoints" / LAST, restored)
+    assert restored.done == 7
+    assert weights_after(restored, 19) == expected
+    assert restored.train_perplexity == trainer.train_perplexity
+
+
+def test_the_checkpoint_before_is_kept(
+    make_corpus: Make, tiny_config: Settings, tmp_path: Path, nonsense: Any
+) -> None:
+    trainer = Trainer(tiny_config(), make_corpus(nonsense(500)))
+    run = tmp_path / "run"
+    run.mkdir()
+    for step in (1, 2, 3):
+        weights_after(trainer, step)
+        save_checkpoint(run, trainer)
+    for name, step in ((LAST, 3), (PREVIOUS, 2)):
+        restored = Trainer(tiny_config(), trainer.corpus)
+        restore_trainer(run / "checkpoints" / name, restored)
+        assert restored.done == step
+
+
+def test_two_trainings_with_one_seed_are_one(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any
+) -> None:
+    corpus = make_corpus(nonsense(1000))
+    one, same, other = (
+        weights_after(Trainer(tiny_config(training={"seed": seed}), corpus), 10)
+        for seed in (1, 1, 2)
+    )
+    assert one == same != other
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any
+) -> None:
+    trainer = Trainer(tiny_config(), make_corpus(nonsense(500)))
+    before = weights_after(trainer, 3)
+    trainer.model.head.register_forward_hook(lambda *_: _[2] * math.nan)
+    with pytest.raises(DivergedError) as error:
+        trainer.step(trainer.batches[3])
+    assert str(error.value) == (
+        "the gradient became nan at step 4: lower --lr (0.01) or --grad-clip"
+    )
+    assert weights_after(trainer, 3) == before
+
+
+def test_what_is_due_comes_when_it_is_asked_for(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any
+) -> None:
+    training = {"eval_every": 8, "save_every": 6, "sample_every": 9, "patience": 0}
+    watcher = Silence()
+    trainer = Trainer(tiny_config(training=training), make_corpus(nonsense(500)))
+    trainer.fit(watcher)
+    assert [step for step, _, _ in watcher.scores] == [8, 16, 20]
+    assert watcher.checkpoints == [6, 12, 18]
+    assert watcher.samples == [9, 18]
+    assert len(watcher.losses) == 20
+
+
+def test_without_a_validation_part_there_is_no_validation(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any
+) -> None:
+    trainer, watcher = Trainer(tiny_config(), make_corpus(nonsense(500), val_frac=0.0)), Silence()
+    trainer.fit(watcher)
+    assert watcher.scores == []
+    assert trainer.done == 20
+
+
+def test_it_ends_early_when_validation_gets_no_better(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rising = iter(range(100))
+    monkeypatch.setattr(
+        "charlm.training.trainer.evaluate", lambda *_: Score(nats=next(rising), tokens=1)
+    )
+    training = {"eval_every": 2, "patience": 3}
+    watcher = Silence()
+    trainer = Trainer(tiny_config(training=training), make_corpus(nonsense(500)))
+    trainer.fit(watcher)
+    assert [(step, best) for step, _, best in watcher.scores] == [
+        (2, True), (4, False), (6, False), (8, False),
+    ]  # fmt: skip
+
+
+def test_it_stops_between_two_steps(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any
+) -> None:
+    trainer, watcher = Trainer(tiny_config(), make_corpus(nonsense(500))), Silence()
+    trainer.fit(watcher, lambda: trainer.done >= 7)
+    assert trainer.done == 7
+    assert [step for step, _, _ in watcher.scores] == [5]
+
+
+def test_the_training_perplexity_is_that_of_the_last_epoch(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any
+) -> None:
+    training = {"epochs": 3.0, "max_steps": None}
+    watcher = Silence()
+    trainer = Trainer(tiny_config(training=training), make_corpus(nonsense(300)))
+    trainer.fit(watcher)
+    steps = trainer.batches.per_epoch
+    assert trainer.done == 3 * steps
+    sizes = [trainer.batches[k].inputs.size for k in range(2 * steps, 3 * steps)]
+    mean = np.average(watcher.losses[-steps:], weights=sizes)
+    assert trainer.train_perplexity == pytest.approx(math.exp(mean))
+
+
+def test_validation_is_the_evaluators_over_the_whole_part(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any
+) -> None:
+    corpus = make_corpus(nonsense(500))
+    trainer, watcher = Trainer(tiny_config(), corpus), Silence()
+    trainer.fit(watcher)
+    whole = evaluate(trainer.model, corpus.split("valid"), corpus.vocab)
+    assert whole.tokens == 49
+    assert watcher.scores[-1][1] == whole.nats_per_token
+
+
+def test_streams_that_start_anew_start_from_zero(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any
+) -> None:
+    """A batch of which no stream is carried gives the loss that a fresh state gives."""
+    corpus = make_corpus(nonsense(500))
+    trainer, fresh = (Trainer(tiny_config(), corpus) for _ in range(2))
+    batch = trainer.batches[1]
+    cut = Batch(batch.inputs, batch.targets, np.zeros_like(batch.carried))
+    trainer.state, _ = None, trainer.model
+    _, trainer.state = trainer.model(torch.from_numpy(trainer.batches[0].inputs))
+    carried_on = Trainer(tiny_config(), corpus)
+    carried_on.state = trainer.state
+    assert trainer.step(cut) == pytest.approx(fresh.step(cut), abs=1e-7)
+    assert carried_on.step(batch) != pytest.approx(fresh.step(batch), abs=1e-4)
+
+
+def test_the_best_validation_is_remembered() -> None:
+    best = Best()
+    taken = [best.take(Score(nats=n, tokens=1), step) for step, n in enumerate((3, 2, 2, 4, 1))]
+    assert taken == [True, True, False, False, True]
+    assert (best.nats_per_token, best.step, best.failures) == (1, 4, 0)

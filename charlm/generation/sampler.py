@@ -14,7 +14,8 @@ import numpy.typing as npt
 from charlm.config import GenerationConfig
 from charlm.data.vocab import UNK_ID, Vocab
 
-Logits = npt.NDArray[np.floating[Any]]
+# (B, V), each row's largest 0; what is ruled out at -inf. A rule leaves the largest in place.
+Logits = npt.NDArray[np.float64]
 Rule = Callable[[Logits], Logits]
 
 
@@ -23,8 +24,8 @@ class Engine(Protocol):
 
     def start(self, streams: int = 1) -> Any: ...
     def take(self, state: Any, rows: Sequence[int]) -> Any: ...
-    def step(self, ids: Any, state: Any) -> Logits: ...
-    def read(self, ids: Any, state: Any) -> Logits: ...
+    def step(self, ids: Any, state: Any) -> npt.NDArray[np.float32]: ...
+    def read(self, ids: Any, state: Any) -> npt.NDArray[np.float32]: ...
 
 
 def with_temperature(value: float) -> Rule:
@@ -32,13 +33,10 @@ def with_temperature(value: float) -> Rule:
     if value == 0:
         return with_top_k(1)
 
-    # Divided in double precision: 1e-40 is a temperature too. The maximum taken off first keeps
-    # what is infinite below, where it means "never".
     def rule(logits: Logits) -> Logits:
-        below = (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)
+        # 1e-300 is a temperature too: what it takes below every number becomes -inf.
         with np.errstate(over="ignore"):
-            divided: Logits = below / value
-        return divided
+            return logits / value
 
     return rule
 
@@ -62,24 +60,20 @@ def with_top_p(p: float) -> Rule:
 
     def rule(logits: Logits) -> Logits:
         order = np.argsort(-logits, axis=1, kind="stable")
-        ranked = np.take_along_axis(probabilities(logits), order, axis=1)
-        before = np.cumsum(ranked, axis=1) - ranked
-        kept = np.where(before < p, np.take_along_axis(logits, order, axis=1), -np.inf)
-        result = np.empty_like(kept)
-        np.put_along_axis(result, order, kept, axis=1)
-        return result
+        ranked = np.take_along_axis(logits, order, axis=1)
+        sums = np.exp(ranked).cumsum(axis=1)
+        # The sum before each, so that the one that reaches p is kept.
+        before = np.concatenate([np.zeros((len(sums), 1)), sums[:, :-1]], axis=1)
+        kept = np.empty_like(logits)
+        np.put_along_axis(kept, order, np.where(before < p * sums[:, -1:], ranked, -np.inf), axis=1)
+        return kept
 
     return rule
 
 
 def with_min_p(share: float) -> Rule:
     """Those at least `share` times as likely as the likeliest."""
-
-    def rule(logits: Logits) -> Logits:
-        floor = logits.max(axis=1, keepdims=True) + np.log(share)
-        return np.where(logits >= floor, logits, -np.inf)
-
-    return rule
+    return lambda logits: np.where(logits >= np.log(share), logits, -np.inf)
 
 
 # Setting -> (the value that means "no rule", what makes the rule); applied in this order. To add a
@@ -101,19 +95,19 @@ def rules_of(settings: GenerationConfig) -> list[Rule]:
     ]
 
 
-def probabilities(logits: Logits) -> npt.NDArray[np.float64]:
-    """Softmax over the last axis."""
-    likeliness = np.exp((logits - logits.max(axis=1, keepdims=True)).astype(np.float64))
-    shares: npt.NDArray[np.float64] = likeliness / likeliness.sum(axis=1, keepdims=True)
-    return shares
+def relative(logits: npt.NDArray[np.floating[Any]]) -> Logits:
+    """What rules work on: logits in double precision, shifted so that each row's largest is 0."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    return shifted
 
 
 def draw(logits: Logits, uniform: Sequence[float]) -> list[int]:
     """One id a row, by inverting the cumulative distribution at a number in [0, 1)."""
-    sums = np.cumsum(probabilities(logits), axis=1)
+    sums = np.exp(logits).cumsum(axis=1)
     # To the right: an id of probability zero, whose sum is its predecessor's, is never hit.
     return [
-        int(np.searchsorted(row, u * row[-1], side="right"))
+        int(row.searchsorted(u * row[-1], side="right"))
         for row, u in zip(sums, uniform, strict=True)
     ]
 
@@ -223,13 +217,15 @@ class Sampler:
         for index in running:
             yield index, samples[index].end("length")
 
-    def _draw(self, logits: Logits, dice: list[Dice]) -> tuple[list[int], list[float]]:
+    def _draw(
+        self, logits: npt.NDArray[np.float32], dice: list[Dice]
+    ) -> tuple[list[int], list[float]]:
         """A token for each row, and its surprise in nats under the model."""
-        allowed = logits.copy()
-        allowed[:, UNK_ID] = -np.inf
+        model = relative(logits)
+        log_sums = np.log(np.exp(model).sum(axis=1))
+        model[:, UNK_ID] = -np.inf
+        allowed = model - model.max(axis=1, keepdims=True)
         for rule in self._rules:
             allowed = rule(allowed)
         tokens = draw(allowed, [die.roll() for die in dice])
-        top = logits.max(axis=1)
-        sums = np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top
-        return tokens, [float(s - row[t]) for s, row, t in zip(sums, logits, tokens, strict=True)]
+        return tokens, [float(log_sums[row] - model[row, t]) for row, t in enumerate(tokens)]

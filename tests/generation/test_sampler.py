@@ -13,7 +13,7 @@ from charlm.generation.sampler import (
     Sample,
     Sampler,
     draw,
-    probabilities,
+    relative,
     rules_of,
     with_min_p,
     with_temperature,
@@ -53,13 +53,18 @@ def texts(sampler: Sampler, prefix: str = "", seed: int = 7) -> list[str]:
     return shown
 
 
-LOGITS = arrays(np.float32, (2, 6), elements=st.floats(-20, 20, width=32))
+LOGITS = arrays(np.float32, (2, 6), elements=st.floats(-20, 20, width=32)).map(relative)
 
 
-@given(LOGITS)
-def test_probabilities_are_a_softmax(logits: np.ndarray) -> None:
-    expected = torch.from_numpy(logits).double().softmax(-1).numpy()
-    np.testing.assert_allclose(probabilities(logits), expected, atol=1e-6)
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    return torch.from_numpy(logits).softmax(-1).numpy()
+
+
+@given(arrays(np.float32, (2, 6), elements=st.floats(-(2.0**100), 2.0**100, width=32)))
+def test_relative_logits_have_their_largest_at_zero(logits: np.ndarray) -> None:
+    shifted = relative(logits)
+    assert (shifted.max(axis=1) == 0).all()
+    np.testing.assert_allclose(shifted[:, :1] - shifted, logits[:, :1] - logits.astype(float))
 
 
 @given(LOGITS, st.integers(1, 8))
@@ -95,7 +100,7 @@ def test_temperature_keeps_the_order(logits: np.ndarray, temperature: float) -> 
     for row, share in zip(logits, shares, strict=True):
         assert share[row.argmax()] == share.max()
     if temperature >= 0.1:
-        expected = torch.from_numpy(logits).double().div(temperature).softmax(-1).numpy()
+        expected = probabilities(logits / temperature)
         np.testing.assert_allclose(shares, expected, atol=1e-5)
 
 

@@ -43,7 +43,7 @@ class TextConfig:
     level: str = setting("char", "what a token is", choices=("char", "word"))
     encoding: str = setting("utf-8", "encoding of the input, by its Python name")
     newlines: str = setting(
-        "lf", "lf: CRLF and CR become LF; keep: as they are", choices=("lf", "keep")
+        "lf", "line ends; lf: CRLF and CR become LF, keep: as they are", choices=("lf", "keep")
     )
     normalize: str = setting("none", "Unicode normal form", choices=("none", "nfc", "nfkc"))
     lowercase: bool = setting(False, "lower-case the text")
@@ -99,7 +99,8 @@ class TrainingConfig:
     seq_len: int = setting(32, "time steps in a window", at_least=1)
     batch_size: int = setting(32, "streams trained side by side", at_least=1)
     sampling: str = setting(
-        "sequential", "sequential: parallel streams, state carried; random: windows, state zero",
+        "sequential",
+        "order of reading; sequential: streams, state carried, random: windows, from zero",
         choices=("sequential", "random"),
     )  # fmt: skip
     reset: float = setting(
@@ -114,7 +115,7 @@ class TrainingConfig:
     warmup: float = setting(0.05, "share of the steps in which the rate rises", at_least=0, below=1)
     grad_clip: float = setting(1.0, "largest L2 norm of the gradient; 0: no limit", at_least=0)
     seed: int = setting(0, "seed of everything random in training", at_least=0)
-    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps")
+    device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:N or mps")
     eval_every: int | None = setting(
         None, "steps between validations (by default, chosen from their cost)", at_least=1
     )
@@ -138,7 +139,9 @@ class GenerationConfig:
 
     length: int = setting(500, "new characters (words, at word level)", at_least=0)
     num_samples: int = setting(1, "texts to generate", at_least=1)
-    temperature: float = setting(0.8, "0: always the likeliest; 1: as the model says", at_least=0)
+    temperature: float = setting(
+        0.8, "randomness; 0: always the likeliest, 1: as the model says", at_least=0
+    )
     top_k: int = setting(0, "draw among the k likeliest; 0: all", at_least=0)
     top_p: float = setting(
         1.0, "draw among the likeliest that sum to this probability", above=0, at_most=1

@@ -123,6 +123,16 @@ def test_importing_the_package_imports_neither_torch_nor_numpy() -> None:
     assert run_python(code).returncode == 0
 
 
+def test_the_registries_of_cells_agree() -> None:
+    from charlm.config import fields_of
+    from charlm.generation.stepper import LAYERS
+    from charlm.model.network import CELLS
+    from charlm.run import GATES
+
+    choices = fields_of("model")["rnn_type"].metadata["choices"]
+    assert set(choices) == set(CELLS) == set(GATES) == set(LAYERS)
+
+
 def test_public_names_exist() -> None:
     import charlm
 

@@ -67,3 +67,17 @@ def test_every_config_loads_and_says_what_it_gave(path: Path) -> None:
     check(configured(Config(), read_toml(path)))
     first = path.read_text(encoding="utf-8").splitlines()[:3]
     assert all(line.startswith("#") for line in first)
+
+
+def test_the_example_of_the_library_runs(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", README, re.S)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "book").symlink_to(trained)
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace('"Once"', '"abc"'), {})
+    assert len(capsys.readouterr().out) == 500

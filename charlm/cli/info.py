@@ -64,8 +64,6 @@ def _lines(run: "Run") -> Iterator[tuple[str, str]]:
 def _validation(valid: dict[str, Any] | None) -> str:
     if valid is None:
         return "none: the weights are those of the last step"
-    return ", ".join(
-        f"{key.replace('_', ' ')} {value:,.4f}" if isinstance(value, float)
-        else f"{key} {value:,}"
-        for key, value in valid.items() if value is not None
-    )  # fmt: skip
+    figures = {key: value for key, value in valid.items() if isinstance(value, int | float)}
+    part = "" if figures.pop("whole") else " (over the beginning of the part)"
+    return ", ".join(f"{k.replace('_', ' ')} {v:,.6g}" for k, v in figures.items()) + part

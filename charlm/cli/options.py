@@ -71,7 +71,7 @@ def _option(path: str) -> Callable[[Command], Command]:
         kwargs["metavar"] = METAVARS[path]
     elif field.metadata["duration"]:
         kwargs["metavar"] = "TIME"
-    return click.option(*ALIASES.get(path, []), name, path.replace(".", "__"), **kwargs)
+    return click.option(name, *ALIASES.get(path, []), path.replace(".", "__"), **kwargs)
 
 
 def changes_of(options: dict[str, Any]) -> Changes:

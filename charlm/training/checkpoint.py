@@ -42,6 +42,7 @@ def trainer_state(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
     for i, part in enumerate(state if isinstance(state, tuple) else (state,)):
         if part is not None:
             arrays[f"state.{i}"] = part.detach().cpu().numpy().copy()
+    arrays["last_epoch"] = np.array(trainer.last_epoch, np.float64).reshape(-1, 2)
     arrays["random.cpu"] = torch.get_rng_state().numpy().copy()
     if trainer.device.type == "cuda":
         arrays["random.cuda"] = torch.cuda.get_rng_state(trainer.device).numpy().copy()
@@ -64,6 +65,8 @@ def restore_trainer(path: Path, trainer: "Trainer") -> None:
     trainer.optimizer.load_state_dict({**optimizer, "state": entries})
     parts = [torch.from_numpy(a).to(trainer.device) for a in _below(arrays, "state.").values()]
     trainer.state = None if not parts else parts[0] if len(parts) == 1 else (parts[0], parts[1])
+    trainer.last_epoch.clear()
+    trainer.last_epoch.extend((loss, size) for loss, size in arrays["last_epoch"].tolist())
     torch.set_rng_state(torch.from_numpy(arrays["random.cpu"]))
     if trainer.device.type == "cuda" and "random.cuda" in arrays:
         torch.cuda.set_rng_state(torch.from_numpy(arrays["random.cuda"]), trainer.device)

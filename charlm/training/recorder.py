@@ -79,7 +79,7 @@ class Recorder:
             "step": trainer.done,
             "epochs": round(trainer.epochs, 4),
             "seconds": round(self.seconds, 1),
-            "valid": score.to_dict() if score else None,
+            "valid": score_facts(trainer, score),
             "train_perplexity": trainer.train_perplexity,
         }
         save_model(self.run, weights_of(trainer.model), facts)
@@ -105,6 +105,13 @@ class Recorder:
         except OSError as error:
             self._appends = False
             self.progress.note(f"Warning: {self.run / name}: {error.strerror}; no more is logged")
+
+
+def score_facts(trainer: Trainer, score: Score | None) -> dict[str, Any] | None:
+    """A validation's figures; `whole`: whether it read all of the part (see `eval_tokens`)."""
+    if score is None:
+        return None
+    return {**score.to_dict(), "split": "valid", "whole": trainer.validates_on_all}
 
 
 def _stepper(trainer: Trainer) -> Stepper:

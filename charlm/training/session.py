@@ -15,7 +15,7 @@ from charlm.errors import Stopped
 from charlm.evaluation.metrics import Score
 from charlm.model.network import load_weights
 from charlm.run import Run, open_run
-from charlm.training.recorder import Recorder
+from charlm.training.recorder import Recorder, score_facts
 from charlm.training.signals import StopSignals
 from charlm.training.trainer import Trainer
 
@@ -31,6 +31,7 @@ class Result:
     tokens_per_second: float
     train_perplexity: float
     valid: Score | None
+    valid_facts: dict[str, Any] | None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -40,11 +41,14 @@ class Result:
             "seconds": round(self.seconds, 2),
             "characters_per_second": round(self.tokens_per_second, 1),
             "train_perplexity": self.train_perplexity,
-            "valid": {**self.valid.to_dict(), "split": "valid"} if self.valid else None,
+            "valid": self.valid_facts,
         }
 
     def __str__(self) -> str:
-        figures = f"validation: {self.valid}" if self.valid else "no validation part"
+        figures = "no validation part"
+        if self.valid and self.valid_facts:
+            part = "" if self.valid_facts["whole"] else ", the beginning of the part"
+            figures = f"validation{part}: {self.valid}"
         return (
             f"{figures}\n"
             f"training: perplexity {self.train_perplexity:.3f} over the last epoch, "
@@ -92,4 +96,5 @@ def train_run(
     return Result(
         path, trainer.done, trainer.epochs, time.monotonic() - started,
         recorder.tokens_per_second(trainer), trainer.train_perplexity, recorder.best_score,
+        score_facts(trainer, recorder.best_score),
     )  # fmt: skip

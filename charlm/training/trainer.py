@@ -69,12 +69,13 @@ class Trainer:
             seed=settings.seed, reset=settings.reset,
         )  # fmt: skip
         self.valid = corpus.split("valid")[: settings.eval_tokens or None]
+        self.validates_on_all = len(self.valid) == corpus.splits["valid"]
         self.done = 0
         self.state: State | None = None
         self.best = Best()
         self._last_milestone = 0
         # (loss, tokens) of the last epoch's steps.
-        self._last_epoch: deque[tuple[float, int]] = deque(maxlen=self.batches.per_epoch)
+        self.last_epoch: deque[tuple[float, float]] = deque(maxlen=self.batches.per_epoch)
         self.tokens_per_step = self.batches[0].inputs.size
         self._validation_cost = validation_steps(len(self.valid), self.tokens_per_step)
         self.limit = make_limit(
@@ -105,7 +106,7 @@ class Trainer:
         self.state = state
         self.done += 1
         nats = loss.item()
-        self._last_epoch.append((nats, batch.inputs.size))
+        self.last_epoch.append((nats, batch.inputs.size))
         return nats
 
     def _state_for(self, batch: Batch) -> State | None:
@@ -124,8 +125,8 @@ class Trainer:
     @property
     def train_perplexity(self) -> float:
         """exp of the mean loss over the last epoch, or over what there was of it."""
-        tokens = sum(size for _, size in self._last_epoch)
-        nats = sum(loss * size for loss, size in self._last_epoch)
+        tokens = sum(size for _, size in self.last_epoch)
+        nats = sum(loss * size for loss, size in self.last_epoch)
         return math.exp(min(nats / tokens, 700.0)) if tokens else math.nan
 
     def fit(self, watcher: Watcher, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -186,12 +187,9 @@ class Trainer:
             "total_steps": self.limit.total,
             "last_milestone": self._last_milestone,
             "best": [str(self.best.nats_per_token), self.best.step, self.best.failures],
-            "last_epoch": [list(entry) for entry in self._last_epoch],
         }
 
     def restore_counters(self, counters: dict[str, Any]) -> None:
         self.done, self._last_milestone = counters["step"], counters["last_milestone"]
         nats, step, failures = counters["best"]
         self.best = Best(float(nats), step, failures)
-        self._last_epoch.clear()
-        self._last_epoch.extend((loss, size) for loss, size in counters["last_epoch"])

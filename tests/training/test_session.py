@@ -52,6 +52,7 @@ def test_a_run_holds_what_it_should(prepare: Prepare) -> None:
     assert (path / "samples.txt").read_text().startswith("=== step 10\n")
     assert result.steps == 20
     assert result.to_dict()["valid"]["split"] == "valid"
+    assert result.to_dict()["valid"]["whole"] is True
 
 
 def test_the_model_that_is_kept_is_the_one_that_is_reported(prepare: Prepare) -> None:
@@ -122,3 +123,11 @@ def test_losses_are_logged_now_and_then(prepare: Prepare) -> None:
     recorder.progress.close()
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert 200 <= sum("train_loss" in line for line in lines) <= 230
+
+
+def test_a_validation_on_a_part_of_the_part_says_so(prepare: Prepare) -> None:
+    path, config = prepare(eval_tokens=50)
+    result = train_run(path, config)
+    assert result.to_dict()["valid"]["whole"] is False
+    assert result.to_dict()["valid"]["characters"] == 49
+    assert str(result).startswith("validation, the beginning of the part: perplexity ")

@@ -135,9 +135,9 @@ def build_corpus(
         vocab = recounted(vocab, counter)
     tokens = min(counter.total, data.max_tokens or counter.total)
     sizes = split_sizes(tokens, data.val_frac, data.test_frac)
-    check_sizes(sizes, data, source.name)
+    check_sizes(sizes, data, source.label)
     if _write_splits(source, text, vocab, sizes, folder, progress) != sha256:
-        raise DataError(f"{source.name}: the text changed while it was being read; run it again")
+        raise DataError(f"{source.label}: the text changed while it was being read; run it again")
     corpus = Corpus(folder, text, data, vocab, sha256, characters, sizes)
     vocab.save(folder / "vocab.json")
     write_json(folder / HEADER, _header(corpus))

@@ -21,16 +21,20 @@ CANDIDATES = ("utf-8", "utf-16", "gb18030", "big5", "shift_jis", "euc_kr", "cp12
 
 @dataclass(frozen=True)
 class Source:
-    """A text that can be read more than once; `read()` yields it in pieces of any length."""
+    """A text that can be read more than once; `read()` yields it in pieces of any length.
+
+    name: what a run on it may be called; label: what messages call it.
+    """
 
     name: str
+    label: str
     files: int
     read: Callable[[], Iterator[str]]
 
 
 def text_source(name: str, text: str) -> Source:
     """A text that is already in memory."""
-    return Source(name, 1, lambda: iter([text]))
+    return Source(name, name, 1, lambda: iter([text]))
 
 
 def sample_source() -> Source:
@@ -84,8 +88,9 @@ def open_source(inputs: Sequence[str], encoding: str) -> Source:
                     last = piece or last
                     yield piece
 
-    first = "stdin" if inputs[0] == "-" else Path(inputs[0]).resolve().stem or "text"
-    return Source(first, len(openers), read)
+    name = "stdin" if inputs[0] == "-" else Path(inputs[0]).resolve().stem or "text"
+    label = inputs[0] if len(inputs) == 1 else f"{inputs[0]} and {len(inputs) - 1} more"
+    return Source(name, label, len(openers), read)
 
 
 Opener = tuple[str, Callable[[], BinaryIO]]

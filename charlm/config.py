@@ -76,13 +76,30 @@ class ModelConfig:
     hidden_size: int = setting(256, "units in each recurrent layer", at_least=1)
     num_layers: int = setting(1, "recurrent layers", at_least=1)
     bias: bool = setting(True, "biases in the recurrent layers")
+    nonlinearity: str = setting("tanh", "of an rnn cell", choices=("tanh", "relu"))
+    proj_size: int = setting(
+        0, "an LSTM's outputs, projected to so many; 0: as they are", at_least=0
+    )
     dropout: float = setting(
         0.0, "share of the embedding and of each layer's output zeroed in training",
         at_least=0, below=1,
     )  # fmt: skip
     tied: bool = setting(False, "one matrix for the embedding and the head (sizes must agree)")
-    forget_bias: float = setting(1.0, "what an LSTM's forget-gate bias starts from")
-    orthogonal: bool = setting(True, "start the recurrent weights orthogonal")
+    forget_bias: float = setting(1.0, "an LSTM's forget-gate bias at first (not with init torch)")
+    init: str = setting(
+        "orthogonal",
+        "first weights; orthogonal: recurrent ones, normal: N(0, 0.01²), torch: as torch.nn has it",
+        choices=("orthogonal", "normal", "torch"),
+    )
+    implementation: str = setting(
+        "torch", "cells; torch: of torch.nn, scratch: charlm's own, step by step",
+        choices=("torch", "scratch"),
+    )  # fmt: skip
+
+    @property
+    def output_size(self) -> int:
+        """The width of a recurrent layer's output, and of the state that goes back into it."""
+        return self.proj_size or self.hidden_size
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,9 @@ class TrainingConfig:
         "order of reading; sequential: streams, state carried, random: windows, from zero",
         choices=("sequential", "random"),
     )  # fmt: skip
+    random_offset: bool = setting(
+        False, "start each epoch at another of the first `seq_len` tokens"
+    )
     reset: float = setting(
         0.01, "chance per window that a stream's carried state is zeroed", at_least=0, at_most=1
     )
@@ -253,11 +273,21 @@ _HOLDS: dict[str, Callable[[Any, Any], bool]] = {
 def check(config: Config) -> None:
     """Refuse settings that contradict each other. Raises UsageError."""
     model, data, training = config.model, config.data, config.training
-    if model.tied and model.embedding_size != model.hidden_size:
+    if model.tied and model.embedding_size != model.output_size:
+        width = "proj_size" if model.proj_size else "hidden_size"
         raise UsageError(
             f"model.tied needs model.embedding_size ({model.embedding_size}) equal to "
-            f"model.hidden_size ({model.hidden_size})"
+            f"model.{width} ({model.output_size})"
         )
+    if model.proj_size and model.rnn_type != "lstm":
+        raise UsageError(f"model.proj_size goes with an lstm; model.rnn_type is {model.rnn_type}")
+    if model.proj_size >= model.hidden_size:
+        raise UsageError(
+            f"model.proj_size ({model.proj_size}) must be below model.hidden_size "
+            f"({model.hidden_size})"
+        )
+    if model.nonlinearity != "tanh" and model.rnn_type != "rnn":
+        raise UsageError(f"model.nonlinearity goes with an rnn; model.rnn_type is {model.rnn_type}")
     if data.val_frac + data.test_frac >= 1:
         raise UsageError(
             f"data.val_frac ({data.val_frac:g}) and data.test_frac ({data.test_frac:g}) "

@@ -158,12 +158,14 @@ def expected_shapes(model: ModelConfig, vocab_size: int) -> dict[str, tuple[int,
         shapes["embedding.weight"] = (vocab_size, width)
     for layer in range(model.num_layers):
         shapes[f"rnn.weight_ih_l{layer}"] = (rows, width)
-        shapes[f"rnn.weight_hh_l{layer}"] = (rows, model.hidden_size)
+        shapes[f"rnn.weight_hh_l{layer}"] = (rows, model.output_size)
         if model.bias:
             shapes[f"rnn.bias_ih_l{layer}"] = shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
-        width = model.hidden_size
+        if model.proj_size:
+            shapes[f"rnn.weight_hr_l{layer}"] = (model.proj_size, model.hidden_size)
+        width = model.output_size
     if not model.tied:
-        shapes["head.weight"] = (vocab_size, model.hidden_size)
+        shapes["head.weight"] = (vocab_size, model.output_size)
     shapes["head.bias"] = (vocab_size,)
     return shapes
 

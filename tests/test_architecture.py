@@ -13,7 +13,7 @@ ORDER = [
     "errors", "config", "files", "tensors",
     "data.source", "data.text", "data.vocab", "data.corpus", "data.batches",
     "run",
-    "model.device", "model.network",
+    "model.device", "model.cells", "model.network",
     "evaluation.metrics", "evaluation.evaluator",
     "generation.stepper", "generation.torch_stepper", "generation.sampler",
     "training.optim", "training.planner", "training.signals", "training.progress",

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 MODEL_SETTINGS = [
     "model.rnn_type", "model.embedding_size", "model.hidden_size", "model.num_layers",
-    "model.dropout", "model.tied",
+    "model.dropout", "model.tied", "model.nonlinearity", "model.proj_size",
+    "model.implementation",
 ]  # fmt: skip
 TRAINING_SETTINGS = [
     "training.time", "training.epochs", "training.max_steps", "training.seq_len",
@@ -44,7 +45,7 @@ TRAINING_SETTINGS = [
     "training.device", "training.eval_every", "training.save_every", "training.sample_every",
 ]  # fmt: skip
 # Settings that do not change what a model's weights mean: all others of `model` must agree.
-FREE_OF_SHAPE = ("dropout", "forget_bias", "orthogonal")
+FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")
 
 
 def _refuse_bidirectional(ctx: click.Context, option: click.Parameter, given: bool) -> None:

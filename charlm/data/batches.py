@@ -41,6 +41,11 @@ def _generator(seed: int, *place: int) -> np.random.Generator:
     return np.random.default_rng((seed, *place))
 
 
+def _offset(seed: int, epoch: int, choices: int) -> int:
+    """Where an epoch starts: at one of the first `choices` tokens."""
+    return int(_generator(seed, epoch, 1).integers(choices))
+
+
 class Streams:
     """Sequential sampling: the corpus as B parallel streams, read window by window.
 
@@ -50,39 +55,56 @@ class Streams:
     """
 
     def __init__(
-        self, ids: Ids, batch_size: int, seq_len: int, *, seed: int = 0, reset: float = 0.0
+        self,
+        ids: Ids,
+        batch_size: int,
+        seq_len: int,
+        *,
+        seed: int = 0,
+        reset: float = 0.0,
+        random_offset: bool = False,
     ) -> None:
-        batch_size = fitting_batch_size(len(ids), batch_size, seq_len)
-        length = (len(ids) - 1) // batch_size
-        self._inputs = ids[: length * batch_size].reshape(batch_size, length)
-        self._targets = ids[1 : length * batch_size + 1].reshape(batch_size, length)
-        self._seq_len, self._seed, self._reset = seq_len, seed, reset
+        self._batch_size = fitting_batch_size(len(ids), batch_size, seq_len)
+        spare = len(ids) - 1 - self._batch_size * seq_len
+        self._offsets = min(seq_len, spare + 1) if random_offset else 1
+        self._length = (len(ids) - self._offsets) // self._batch_size
+        self._ids, self._seq_len, self._seed, self._reset = ids, seq_len, seed, reset
         # The last window of an epoch may be shorter: no tail is dropped.
-        self.per_epoch = -(-length // seq_len)
+        self.per_epoch = -(-self._length // seq_len)
 
     def __getitem__(self, step: int) -> Batch:
-        place = step % self.per_epoch * self._seq_len
-        window = slice(place, place + self._seq_len)
-        batch_size = len(self._inputs)
-        if place == 0:
-            carried = np.zeros(batch_size, np.float32)
+        epoch, window = divmod(step, self.per_epoch)
+        if window == 0:
+            carried = np.zeros(self._batch_size, np.float32)
         else:
-            kept = _generator(self._seed, step).random(batch_size) >= self._reset
+            kept = _generator(self._seed, step).random(self._batch_size) >= self._reset
             carried = kept.astype(np.float32)
-        return Batch(
-            _time_first(self._inputs[:, window]), _time_first(self._targets[:, window]), carried
+        offset = _offset(self._seed, epoch, self._offsets)
+        place = slice(window * self._seq_len, (window + 1) * self._seq_len)
+        inputs, targets = (
+            self._ids[start : start + self._length * self._batch_size].reshape(self._batch_size, -1)
+            for start in (offset, offset + 1)
         )
+        return Batch(_time_first(inputs[:, place]), _time_first(targets[:, place]), carried)
 
 
 class Windows:
     """Random sampling: each epoch the windows of the corpus in a new order, each from zero."""
 
     def __init__(
-        self, ids: Ids, batch_size: int, seq_len: int, *, seed: int = 0, reset: float = 0.0
+        self,
+        ids: Ids,
+        batch_size: int,
+        seq_len: int,
+        *,
+        seed: int = 0,
+        reset: float = 0.0,
+        random_offset: bool = False,
     ) -> None:
         self._batch_size = fitting_batch_size(len(ids), batch_size, seq_len)
         self._ids, self._seq_len, self._seed = ids, seq_len, seed
-        self._windows = (len(ids) - 1) // seq_len
+        self._offsets = min(seq_len, len(ids) - seq_len) if random_offset else 1
+        self._windows = (len(ids) - self._offsets) // seq_len
         self.per_epoch = -(-self._windows // self._batch_size)
         self._epoch, self._starts = -1, np.empty(0, np.int64)
 
@@ -97,11 +119,9 @@ class Windows:
         return Batch(inputs, targets, np.zeros(len(starts), np.float32))
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """Where the windows of an epoch start, in its order; the first is shifted a little."""
-        generator = _generator(self._seed, epoch)
-        room = (len(self._ids) - 1) - self._windows * self._seq_len
-        offset = generator.integers(room + 1)
-        return offset + self._seq_len * generator.permutation(self._windows)
+        """Where the windows of an epoch start, in its order."""
+        order = _generator(self._seed, epoch).permutation(self._windows)
+        return _offset(self._seed, epoch, self._offsets) + self._seq_len * order
 
 
 SAMPLINGS: dict[str, type[Streams] | type[Windows]] = {"sequential": Streams, "random": Windows}

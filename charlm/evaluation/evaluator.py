@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from charlm.data.vocab import UNK_ID, Vocab
 from charlm.errors import DataError
 from charlm.evaluation.metrics import Score
-from charlm.model.network import CharLM, State, map_state
+from charlm.model.cells import State
+from charlm.model.network import CharLM, map_state
 
 Ids = npt.NDArray[Any]
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.config import ModelConfig
+from charlm.run import GATES
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer[Any]] | Sequence[int]
@@ -29,12 +30,14 @@ Ids = npt.NDArray[np.integer[Any]] | Sequence[int]
 class LayerState:
     """What a layer carries from step to step, and the scratch arrays of a step. Each is (B, ...).
 
-    h: (B, H), the output; c: (B, H), an LSTM's cell; gates: (B, G*H).
+    h: (B, P), the output; c: (B, H), an LSTM's cell; gates: (B, G*H); full: (B, H), an LSTM's
+    output before its projection (h itself where there is none, P = H).
     """
 
     h: Array
     c: Array
     gates: Array
+    full: Array
 
 
 class Layer(Protocol):
@@ -55,19 +58,25 @@ class Layer(Protocol):
 class LayerWeights:
     """A layer's weights as torch keeps them, the gates one below the other.
 
-    w: (G*H, X), u: (G*H, H), b_w and b_u: (G*H).
+    w: (G*H, X), u: (G*H, P), b_w and b_u: (G*H); r: (P, H), an LSTM's projection, if any.
     """
 
     w: Array
     u: Array
     b_w: Array
     b_u: Array
+    gates: int
+    r: Array | None = None
 
     def gate(self, k: int, scale: float = 1.0) -> "LayerWeights":
         """The weights of the k-th gate, scaled."""
-        hidden = self.u.shape[1]
-        rows = slice(k * hidden, (k + 1) * hidden)
-        return LayerWeights(*(np.float32(scale) * part[rows] for part in self.parts))
+        rows = slice(k * self.hidden, (k + 1) * self.hidden)
+        w, u, b_w, b_u = (np.float32(scale) * part[rows] for part in self.parts)
+        return LayerWeights(w, u, b_w, b_u, gates=1)
+
+    @property
+    def hidden(self) -> int:
+        return len(self.u) // self.gates
 
     @property
     def parts(self) -> tuple[Array, Array, Array, Array]:
@@ -76,9 +85,9 @@ class LayerWeights:
     @staticmethod
     def stacked(gates: Sequence["LayerWeights"]) -> "LayerWeights":
         """Gates one below the other again, in the order given."""
-        return LayerWeights(
-            *(np.concatenate(parts) for parts in zip(*(g.parts for g in gates), strict=True))
-        )
+        parts = zip(*(gate.parts for gate in gates), strict=True)
+        w, u, b_w, b_u = (np.concatenate(part) for part in parts)
+        return LayerWeights(w, u, b_w, b_u, gates=len(gates))
 
 
 def _columns(rows: Array) -> Array:
@@ -87,29 +96,34 @@ def _columns(rows: Array) -> Array:
 
 
 class RNNLayer:
-    """h = tanh(W x + U h + b)."""
+    """h = tanh(W x + U h + b), or relu."""
 
-    def __init__(self, weights: LayerWeights) -> None:
+    def __init__(self, weights: LayerWeights, nonlinearity: str) -> None:
         self.w, self._u = _columns(weights.w), _columns(weights.u)
         self.bias = weights.b_w + weights.b_u
+        self._relu = nonlinearity == "relu"
 
     def step(self, inputs: Array, state: LayerState) -> None:
         gates = state.gates
         np.matmul(state.h, self._u, out=gates)
         gates += inputs
-        np.tanh(gates, out=state.h)
+        if self._relu:
+            np.maximum(gates, 0, out=state.h)
+        else:
+            np.tanh(gates, out=state.h)
 
 
 class LSTMLayer:
     """i, f, o = sigmoid(W x + U h + b); g = tanh(W x + U h + b); c = f c + i g; h = o tanh(c)."""
 
-    def __init__(self, weights: LayerWeights) -> None:
+    def __init__(self, weights: LayerWeights, nonlinearity: str) -> None:
         # From torch's order i, f, g, o: the three sigmoids are then one slice.
         i, f, o = (weights.gate(k, scale=0.5) for k in (0, 1, 3))
         packed = LayerWeights.stacked([i, f, o, weights.gate(2)])
         self.w, self._u = _columns(packed.w), _columns(packed.u)
         self.bias = packed.b_w + packed.b_u
-        self._hidden = weights.u.shape[1]
+        self._hidden = weights.hidden
+        self._projection = None if weights.r is None else _columns(weights.r)
 
     def step(self, inputs: Array, state: LayerState) -> None:
         h, c, gates, hidden = state.h, state.c, state.gates, self._hidden
@@ -124,14 +138,17 @@ class LSTMLayer:
         c *= f
         i *= g
         c += i
-        np.tanh(c, out=h)
-        h *= o
+        full = state.full
+        np.tanh(c, out=full)
+        full *= o
+        if self._projection is not None:
+            np.matmul(full, self._projection, out=h)
 
 
 class GRULayer:
     """r, z = sigmoid(W x + U h + b); n = tanh(W x + b_w + r (U h + b_u)); h = n + z (h - n)."""
 
-    def __init__(self, weights: LayerWeights) -> None:
+    def __init__(self, weights: LayerWeights, nonlinearity: str) -> None:
         r, z, n = weights.gate(0, scale=0.5), weights.gate(1, scale=0.5), weights.gate(2)
         packed = LayerWeights.stacked([r, z, n])
         self.w, self._u = _columns(packed.w), _columns(packed.u)
@@ -139,7 +156,7 @@ class GRULayer:
         self._candidate_bias = n.b_u
         self.bias = packed.b_w + packed.b_u
         self.bias[-len(n.b_u) :] = n.b_w
-        self._hidden = weights.u.shape[1]
+        self._hidden = weights.hidden
 
     def step(self, inputs: Array, state: LayerState) -> None:
         h, gates, hidden = state.h, state.gates, self._hidden
@@ -179,8 +196,11 @@ class Stepper:
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, npt.NDArray[Any]]) -> None:
         self._config = config
-        layers = [_layer_weights(weights, k) for k in range(config.num_layers)]
-        self._layers: list[Layer] = [LAYERS[config.rnn_type](layer) for layer in layers]
+        kind, gates = LAYERS[config.rnn_type], GATES[config.rnn_type]
+        self._layers: list[Layer] = [
+            kind(_layer_weights(weights, k, gates), config.nonlinearity)
+            for k in range(config.num_layers)
+        ]
         # (V, G*H): what the first layer gets for each symbol.
         first = self._layers[0]
         embedding = weights.get("embedding.weight")
@@ -195,20 +215,22 @@ class Stepper:
         def zeros(width: int) -> Array:
             return np.zeros((streams, width), np.float32)
 
-        hidden = self._config.hidden_size
-        layers = [
-            LayerState(zeros(hidden), zeros(hidden), zeros(len(layer.bias)))
-            for layer in self._layers
-        ]
+        hidden, projected = self._config.hidden_size, self._config.proj_size
+        layers = []
+        for layer in self._layers:
+            full = zeros(hidden)
+            h = zeros(projected) if projected else full
+            layers.append(LayerState(h, zeros(hidden), zeros(len(layer.bias)), full))
         return State(layers, zeros(self.vocab_size))
 
     def take(self, state: State, rows: Sequence[int]) -> State:
         """A new state of the chosen streams, in that order; a stream may be chosen repeatedly."""
         index = np.asarray(rows, dtype=np.intp)
-        layers = [
-            LayerState(part.h[index], part.c[index], part.gates[index]) for part in state.layers
-        ]
-        return State(layers, state.logits[index])
+        taken = self.start(len(index))
+        taken.logits[:] = state.logits[index]
+        for new, old in zip(taken.layers, state.layers, strict=True):
+            new.h[:], new.c[:] = old.h[index], old.c[index]
+        return taken
 
     def step(self, ids: Ids, state: State) -> Array:
         """One symbol for each stream: ids (B,) -> logits (B, V), good until the next call."""
@@ -237,9 +259,8 @@ class Stepper:
         return state.logits
 
 
-def _layer_weights(weights: Mapping[str, npt.NDArray[Any]], k: int) -> LayerWeights:
+def _layer_weights(weights: Mapping[str, npt.NDArray[Any]], k: int, gates: int) -> LayerWeights:
     w, u = weights[f"rnn.weight_ih_l{k}"], weights[f"rnn.weight_hh_l{k}"]
     none = np.zeros(len(w), np.float32)
-    return LayerWeights(
-        w, u, weights.get(f"rnn.bias_ih_l{k}", none), weights.get(f"rnn.bias_hh_l{k}", none)
-    )
+    b_w, b_u = (weights.get(f"rnn.bias_{part}_l{k}", none) for part in ("ih", "hh"))
+    return LayerWeights(w, u, b_w, b_u, gates, weights.get(f"rnn.weight_hr_l{k}"))

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from charlm.model.network import CharLM, State, map_state
+from charlm.model.cells import State
+from charlm.model.network import CharLM, map_state
 
 
 @dataclass

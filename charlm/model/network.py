@@ -8,6 +8,7 @@ The axes, everywhere in charlm:
 Tensors are time first, (T, B, ...). The state is a value: it goes in and comes out.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,14 +17,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charlm.config import ModelConfig
+from charlm.model import cells
+from charlm.model.cells import State
 from charlm.model.device import pick_device
 from charlm.run import Run
 
-State = Tensor | tuple[Tensor, Tensor]
+Cells = dict[str, Callable[..., nn.Module]]
 
-# To add a cell here: one nn module of the same interface and one line; then its NumPy step in
-# generation/stepper.py and its number of gates in run.py.
-CELLS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+# By `model.implementation`; one interface and the same parameters in both.
+IMPLEMENTATIONS: dict[str, Cells] = {
+    "torch": {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM},
+    "scratch": {"rnn": cells.RNN, "gru": cells.GRU, "lstm": cells.LSTM},
+}
+CELLS = IMPLEMENTATIONS["torch"]
 
 
 class CharLM(nn.Module):
@@ -38,21 +44,20 @@ class CharLM(nn.Module):
         self.config, self.vocab_size = config, vocab_size
         width = config.embedding_size or vocab_size
         self.embedding = nn.Embedding(vocab_size, width) if config.embedding_size else None
-        self.rnn = CELLS[config.rnn_type](
-            width,
-            config.hidden_size,
-            config.num_layers,
-            bias=config.bias,
-            dropout=config.dropout if config.num_layers > 1 else 0.0,
+        self.rnn = IMPLEMENTATIONS[config.implementation][config.rnn_type](
+            width, config.hidden_size, config.num_layers, **_cell_options(config)
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.hidden_size, vocab_size)
+        self.head = nn.Linear(config.output_size, vocab_size)
         self._initialise()
         if config.tied and self.embedding is not None:
             self.head.weight = self.embedding.weight
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        outputs, state = self.rnn(self.dropout(self._inputs(ids)), state)
+        with warnings.catch_warnings():
+            # It is no news that oneDNN leaves this kind of LSTM to torch.
+            warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
+            outputs, state = self.rnn(self.dropout(self._inputs(ids)), state)
         return self.head(self.dropout(outputs)), state
 
     def _inputs(self, ids: Tensor) -> Tensor:
@@ -62,17 +67,23 @@ class CharLM(nn.Module):
         return F.one_hot(ids, self.vocab_size).to(self.head.weight.dtype)
 
     def _initialise(self) -> None:
-        """Orthogonal recurrent weights, gate by gate, and a forget gate that starts open.
+        """First weights, by `model.init`.
 
-        Orthogonal: Saxe et al. 2014; forget bias: Gers et al. 2000, Jozefowicz et al. 2015. The
-        rest as torch does it, but for zero recurrent biases: two random ones would add up.
+        orthogonal: recurrent weights orthogonal, gate by gate (Saxe et al. 2014), the others as
+        torch.nn has them. normal: all from N(0, 0.01²). Both: biases zero, but for a forget gate
+        that starts open (Gers et al. 2000; Jozefowicz et al. 2015).
         """
-        hidden = self.config.hidden_size
+        hidden, init = self.config.hidden_size, self.config.init
+        for parameter in self.parameters() if init == "normal" else ():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.01)
+            else:
+                nn.init.zeros_(parameter)
         for name, parameter in self.rnn.named_parameters():
-            if name.startswith("weight_hh") and self.config.orthogonal:
+            if name.startswith("weight_hh") and init == "orthogonal":
                 for gate in torch.split(parameter.data, hidden):
                     nn.init.orthogonal_(gate)
-            elif name.startswith("bias"):
+            elif name.startswith("bias") and init != "torch":
                 nn.init.zeros_(parameter)
                 if name.startswith("bias_ih") and self.config.rnn_type == "lstm":
                     # torch's order of gates: input, forget, cell, output.
@@ -80,7 +91,19 @@ class CharLM(nn.Module):
         if self.config.tied:
             # As a head, an embedding drawn from N(0, 1) would start with logits of sqrt(H).
             assert self.embedding is not None
-            nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
+            nn.init.normal_(self.embedding.weight, std=self.config.output_size**-0.5)
+
+
+def _cell_options(config: ModelConfig) -> dict[str, Any]:
+    """What a cell takes beside its sizes; some of it only one kind knows."""
+    options: dict[str, Any] = {"bias": config.bias}
+    # Between layers; torch warns where there is nothing between.
+    options["dropout"] = config.dropout if config.num_layers > 1 else 0.0
+    if config.rnn_type == "rnn":
+        options["nonlinearity"] = config.nonlinearity
+    if config.proj_size:
+        options["proj_size"] = config.proj_size
+    return options
 
 
 def map_state(state: State, change: Callable[[Tensor], Tensor]) -> State:

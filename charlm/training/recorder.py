@@ -29,7 +29,7 @@ class Recorder:
         self.progress = Progress(
             trainer.limit.total, tokens_per_step=trainer.tokens_per_step, first_step=trainer.done
         )
-        self._started, self._first_step = time.monotonic(), trainer.done
+        self._started, self._first_token = time.monotonic(), trainer.tokens
         self._saved_model = False
         self.best_score: Score | None = None
         self._appends = True
@@ -40,7 +40,7 @@ class Recorder:
         return time.monotonic() - self._started
 
     def tokens_per_second(self, trainer: Trainer) -> float:
-        return (trainer.done - self._first_step) * trainer.tokens_per_step / max(self.seconds, 1e-9)
+        return (trainer.tokens - self._first_token) / max(self.seconds, 1e-9)
 
     def stepped(self, trainer: Trainer, loss: float) -> None:
         self.progress.step(trainer.done, trainer.limit.total, loss)

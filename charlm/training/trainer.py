@@ -16,8 +16,9 @@ from charlm.data.corpus import Corpus
 from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate
 from charlm.evaluation.metrics import Score
+from charlm.model.cells import State
 from charlm.model.device import pick_device
-from charlm.model.network import CharLM, State, carry
+from charlm.model.network import CharLM, carry
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
 from charlm.training.planner import make_limit, validation_steps, validations
 
@@ -53,7 +54,7 @@ class Trainer:
 
     config, corpus, device: what it was made of
     model, optimizer, batches, valid: what it works with
-    done, state, best: how far it is; `limit`: how far it is to go
+    done, tokens, state, best: how far it is (`done` in steps); `limit`: how far it is to go
     """
 
     def __init__(self, config: Config, corpus: Corpus, *, started: float | None = None) -> None:
@@ -66,11 +67,11 @@ class Trainer:
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
         self.batches = SAMPLINGS[settings.sampling](
             corpus.split("train"), settings.batch_size, settings.seq_len,
-            seed=settings.seed, reset=settings.reset,
+            seed=settings.seed, reset=settings.reset, random_offset=settings.random_offset,
         )  # fmt: skip
         self.valid = corpus.split("valid")[: settings.eval_tokens or None]
         self.validates_on_all = len(self.valid) == corpus.splits["valid"]
-        self.done = 0
+        self.done = self.tokens = 0
         self.state: State | None = None
         self.best = Best()
         self._last_milestone = 0
@@ -105,6 +106,7 @@ class Trainer:
         self.optimizer.step()
         self.state = state
         self.done += 1
+        self.tokens += batch.inputs.size
         nats = loss.item()
         self.last_epoch.append((nats, batch.inputs.size))
         return nats
@@ -184,12 +186,14 @@ class Trainer:
         """What a resume point holds beside its arrays."""
         return {
             "step": self.done,
+            "tokens": self.tokens,
             "total_steps": self.limit.total,
             "last_milestone": self._last_milestone,
             "best": [str(self.best.nats_per_token), self.best.step, self.best.failures],
         }
 
     def restore_counters(self, counters: dict[str, Any]) -> None:
-        self.done, self._last_milestone = counters["step"], counters["last_milestone"]
+        self.done, self.tokens = counters["step"], counters["tokens"]
+        self._last_milestone = counters["last_milestone"]
         nats, step, failures = counters["best"]
         self.best = Best(float(nats), step, failures)

@@ -127,8 +127,8 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--bidirectional"], 2, "--bidirectional: charlm has no such model; its backward pass "
          "would have seen the very character that it must predict"),
         (["--set", "model.bidirectional=true"], 2, "unknown setting 'model.bidirectional'; model "
-         "has rnn_type, embedding_size, hidden_size, num_layers, bias, dropout, tied, "
-         "forget_bias, orthogonal"),
+         "has rnn_type, embedding_size, hidden_size, num_layers, bias, nonlinearity, proj_size, "
+         "dropout, tied, forget_bias, init, implementation"),
         (["--set", "lr=1"], 2, "--set 'lr=1': write it as SECTION.KEY=VALUE"),
         (["--rnn-type", "cnn"], 2, "Invalid value for '--rnn-type': 'cnn' is not one of 'rnn', "
          "'gru', 'lstm' (see charlm train --help)"),
@@ -136,6 +136,12 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--lr", "nan"], 2, "training.lr is nan; it must be above 0"),
         (["--time", "1m", "--epochs", "2"], 2,
          "training.time and training.epochs both limit the run"),
+        (["--proj-size", "8", "--rnn-type", "gru"], 2,
+         "model.proj_size goes with an lstm; model.rnn_type is gru"),
+        (["--proj-size", "256"], 2,
+         "model.proj_size (256) must be below model.hidden_size (256)"),
+        (["--nonlinearity", "relu"], 2,
+         "model.nonlinearity goes with an rnn; model.rnn_type is lstm"),
         (["--tied"], 2, "model.tied needs model.embedding_size (64) equal to model.hidden_size "
          "(256)"),
         (["--config", "no.toml"], 2, "cannot read the config no.toml: No such file or directory"),

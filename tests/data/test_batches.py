@@ -85,3 +85,28 @@ def test_a_text_shorter_than_a_window_is_refused_and_one_of_its_length_is_not() 
     )
     assert fitting_batch_size(9, 4, 8) == 1
     assert fitting_batch_size(1000, 4, 8) == 4
+
+
+@given(*SIZES, st.sampled_from(sorted(SAMPLINGS)))
+def test_a_random_offset_reads_the_same_text_from_other_places(
+    tokens: int, batch_size: int, seq_len: int, sampling: str
+) -> None:
+    seq_len = min(seq_len, tokens - 1)
+    batches = SAMPLINGS[sampling](np.arange(tokens), batch_size, seq_len, random_offset=True)
+    for step in range(3 * batches.per_epoch):
+        batch = batches[step]
+        np.testing.assert_array_equal(batch.targets, batch.inputs + 1)
+        np.testing.assert_array_equal(np.diff(batch.inputs, axis=0), 1)
+        assert batch.targets.max() < tokens
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_every_offset_is_taken(sampling: str) -> None:
+    batches = SAMPLINGS[sampling](np.arange(500), 4, 8, random_offset=True)
+    starts = {
+        min(batches[e * batches.per_epoch + k].inputs.min() for k in range(batches.per_epoch))
+        for e in range(200)
+    }
+    assert starts == set(range(8))
+    plain = SAMPLINGS[sampling](np.arange(500), 4, 8)
+    assert min(plain[k].inputs.min() for k in range(plain.per_epoch)) == 0

@@ -18,6 +18,10 @@ CASES = [
     for cell, layers, (width, bias) in product(
         CELLS, (1, 2, 3), [(5, True), (0, True), (H, True), (5, False)]
     )
+] + [
+    ModelConfig(rnn_type="rnn", nonlinearity="relu", num_layers=2, embedding_size=5, hidden_size=H),
+    ModelConfig(rnn_type="lstm", num_layers=2, proj_size=7, embedding_size=7, hidden_size=H,
+                tied=True),
 ]  # fmt: skip
 every_case = pytest.mark.parametrize(
     "config", CASES, ids=lambda c: f"{c.rnn_type}-{c.num_layers}-{c.embedding_size}-{c.bias}"
@@ -31,6 +35,8 @@ def model_of(config: ModelConfig) -> CharLM:
         for parameter in model.parameters():
             # Far from zero, where gates saturate and biases count.
             parameter += 0.3 * torch.randn_like(parameter)
+            if config.nonlinearity == "relu":
+                parameter *= 0.3  # else it grows without bound
     return model
 
 

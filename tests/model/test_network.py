@@ -1,5 +1,6 @@
 """What must hold of the network for every cell, depth and kind of input."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -9,11 +10,11 @@ from torch.func import functional_call
 
 from charlm.config import ModelConfig
 from charlm.errors import UsageError
+from charlm.model.cells import State
 from charlm.model.device import devices, pick_device
 from charlm.model.network import (
     CELLS,
     CharLM,
-    State,
     carry,
     load_weights,
     map_state,
@@ -27,10 +28,18 @@ CASES = [
     ModelConfig(rnn_type=cell, num_layers=layers, embedding_size=width, hidden_size=H, bias=bias,
                 tied=width == H)
     for cell, (layers, width, bias) in product(CELLS, [(1, 4, True), (3, 0, True), (2, H, False)])
+] + [
+    ModelConfig(rnn_type="rnn", nonlinearity="relu", embedding_size=4, hidden_size=H),
+    ModelConfig(rnn_type="lstm", num_layers=2, proj_size=4, embedding_size=4, hidden_size=H,
+                tied=True),
 ]  # fmt: skip
+CASES += [replace(config, implementation="scratch") for config in CASES]
 every_case = pytest.mark.parametrize(
-    "config", CASES, ids=lambda c: f"{c.rnn_type}-{c.num_layers}-{c.embedding_size}"
-)
+    "config", CASES, ids=lambda c: (
+        f"{c.rnn_type}-{c.num_layers}-{c.embedding_size}-{c.implementation}"
+        f"{'-relu' * (c.nonlinearity == 'relu')}{'-projected' * (c.proj_size > 0)}"
+    ),
+)  # fmt: skip
 
 
 def model_of(config: ModelConfig) -> CharLM:
@@ -51,7 +60,8 @@ def test_shapes(config: ModelConfig) -> None:
     logits, state = model_of(config)(ids())
     assert logits.shape == (T, B, V)
     assert len(parts(state)) == (2 if config.rnn_type == "lstm" else 1)
-    assert {part.shape for part in parts(state)} == {(config.num_layers, B, H)}
+    assert [part.shape[2] for part in parts(state)] == [config.output_size, H][: len(parts(state))]
+    assert {part.shape[:2] for part in parts(state)} == {(config.num_layers, B)}
 
 
 @every_case
@@ -123,9 +133,31 @@ def test_recurrent_weights_start_orthogonal(cell: str) -> None:
     for layer in range(2):
         for gate in getattr(model.rnn, f"weight_hh_l{layer}").split(H):
             torch.testing.assert_close(gate @ gate.T, torch.eye(H))
-    plain = CharLM(ModelConfig(rnn_type=cell, hidden_size=H, orthogonal=False), V)
+    plain = CharLM(ModelConfig(rnn_type=cell, hidden_size=H, init="torch"), V)
     gate = plain.rnn.weight_hh_l0[:H]
     assert not torch.allclose(gate @ gate.T, torch.eye(H))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_normal_weights_are_small_and_biases_zero(cell: str) -> None:
+    config = ModelConfig(rnn_type=cell, hidden_size=64, init="normal", forget_bias=0.0)
+    for parameter in CharLM(config, V).parameters():
+        if parameter.ndim > 1:
+            assert 0.008 < parameter.std() < 0.012
+        else:
+            assert parameter.eq(0).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_torch_start_is_torchs(cell: str) -> None:
+    config = ModelConfig(rnn_type=cell, hidden_size=H, embedding_size=4, init="torch")
+    torch.manual_seed(0)
+    model = CharLM(config, V)
+    torch.manual_seed(0)
+    torch.nn.Embedding(V, 4)
+    twin = CELLS[cell](4, H)
+    for ours, theirs in zip(model.rnn.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_the_forget_gate_starts_at_its_bias() -> None:

@@ -5,6 +5,7 @@ with the very batches that would have come.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,9 @@ import numpy.typing as npt
 from charlm.errors import DataError
 
 Ids = npt.NDArray[Any]
+
+# Steps whose resets are drawn together.
+RESET_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -71,21 +75,31 @@ class Streams:
         self._ids, self._seq_len, self._seed, self._reset = ids, seq_len, seed, reset
         # The last window of an epoch may be shorter: no tail is dropped.
         self.per_epoch = -(-self._length // seq_len)
+        # Remembered from step to step, since making a random generator takes a while.
+        self._streams = lru_cache(maxsize=1)(self._lay_out)
+        self._kept = lru_cache(maxsize=1)(self._draw_kept)
 
     def __getitem__(self, step: int) -> Batch:
         epoch, window = divmod(step, self.per_epoch)
-        if window == 0:
-            carried = np.zeros(self._batch_size, np.float32)
-        else:
-            kept = _generator(self._seed, step).random(self._batch_size) >= self._reset
-            carried = kept.astype(np.float32)
-        offset = _offset(self._seed, epoch, self._offsets)
+        inputs, targets = self._streams(epoch)
         place = slice(window * self._seq_len, (window + 1) * self._seq_len)
-        inputs, targets = (
-            self._ids[start : start + self._length * self._batch_size].reshape(self._batch_size, -1)
-            for start in (offset, offset + 1)
-        )
+        block, row = divmod(step, RESET_BLOCK)
+        carried = self._kept(block)[row] if window else np.zeros(self._batch_size, np.float32)
         return Batch(_time_first(inputs[:, place]), _time_first(targets[:, place]), carried)
+
+    def _lay_out(self, epoch: int) -> tuple[Ids, Ids]:
+        """Inputs and targets of an epoch as views of the corpus, (B, length)."""
+        offset, size = _offset(self._seed, epoch, self._offsets), self._length * self._batch_size
+        views = (self._ids[start : start + size] for start in (offset, offset + 1))
+        inputs, targets = (view.reshape(self._batch_size, -1) for view in views)
+        return inputs, targets
+
+    def _draw_kept(self, block: int) -> npt.NDArray[np.float32]:
+        """For each of a block of steps, (B,): 1 where a stream's state is kept, 0 where reset."""
+        shape = (RESET_BLOCK, self._batch_size)
+        if not self._reset:
+            return np.ones(shape, np.float32)
+        return (_generator(self._seed, block, 2).random(shape) >= self._reset).astype(np.float32)
 
 
 class Windows:

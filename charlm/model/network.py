@@ -47,24 +47,34 @@ class CharLM(nn.Module):
         self.rnn = IMPLEMENTATIONS[config.implementation][config.rnn_type](
             width, config.hidden_size, config.num_layers, **_cell_options(config)
         )
-        self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.output_size, vocab_size)
         self._initialise()
         if config.tied and self.embedding is not None:
             self.head.weight = self.embedding.weight
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        outputs, state = self._recur(self._dropped(self._inputs(ids)), state)
+        return self.head(self._dropped(outputs)), state
+
+    def _recur(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        if not self.config.proj_size:
+            return self.rnn(inputs, state)  # type: ignore[no-any-return]
         with warnings.catch_warnings():
             # It is no news that oneDNN leaves this kind of LSTM to torch.
             warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
-            outputs, state = self.rnn(self.dropout(self._inputs(ids)), state)
-        return self.head(self.dropout(outputs)), state
+            return self.rnn(inputs, state)  # type: ignore[no-any-return]
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        p = self.config.dropout
+        return F.dropout(x, p, self.training) if p else x
 
     def _inputs(self, ids: Tensor) -> Tensor:
         if self.embedding is not None:
             embedded: Tensor = self.embedding(ids)
             return embedded
-        return F.one_hot(ids, self.vocab_size).to(self.head.weight.dtype)
+        # What F.one_hot does with less: no check of the ids, no detour through integers.
+        zeros = self.head.weight.new_zeros(*ids.shape, self.vocab_size)
+        return zeros.scatter_(2, ids[..., None], 1.0)
 
     def _initialise(self) -> None:
         """First weights, by `model.init`.
@@ -114,10 +124,10 @@ def map_state(state: State, change: Callable[[Tensor], Tensor]) -> State:
 
 
 def carry(state: State | None, carried: Tensor) -> State | None:
-    """The state cut from its past: detached, and zeroed for streams whose `carried` (B,) is 0."""
+    """The state, zeroed for the streams whose `carried` (B,) is 0."""
     if state is None:
         return None
-    return map_state(state, lambda part: part.detach() * carried[:, None])
+    return map_state(state, lambda part: part * carried[:, None])
 
 
 def weights_of(model: CharLM) -> dict[str, Any]:

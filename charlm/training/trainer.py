@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
@@ -18,7 +19,7 @@ from charlm.evaluation.evaluator import evaluate
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.device import pick_device
-from charlm.model.network import CharLM, carry
+from charlm.model.network import CharLM, carry, map_state
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
 from charlm.training.planner import make_limit, validation_steps, validations
 
@@ -88,11 +89,8 @@ class Trainer:
 
         Raises DivergedError, the weights untouched, if the gradient is not finite.
         """
-        inputs, targets, carried = (
-            torch.from_numpy(array).to(self.device, non_blocking=True)
-            for array in (batch.inputs, batch.targets, batch.carried)
-        )
-        logits, state = self.model(inputs, carry(self._state_for(batch), carried))
+        inputs, targets = self._on_device(batch.inputs), self._on_device(batch.targets)
+        logits, state = self.model(inputs, self._carried_state(batch))
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -104,16 +102,25 @@ class Trainer:
             )
         set_rate(self.optimizer, self.rate)
         self.optimizer.step()
-        self.state = state
+        # Cut from its past at once: a state that kept the graph would keep its memory too.
+        self.state = map_state(state, torch.Tensor.detach)
         self.done += 1
         self.tokens += batch.inputs.size
         nats = loss.item()
         self.last_epoch.append((nats, batch.inputs.size))
         return nats
 
-    def _state_for(self, batch: Batch) -> State | None:
-        # A state that no stream carries on is none: windows drawn at random may also be fewer.
-        return self.state if batch.carried.any() else None
+    def _on_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+    def _carried_state(self, batch: Batch) -> State | None:
+        """The state that the batch's streams go on from."""
+        if not batch.carried.any():
+            # None goes on, and windows drawn at random may also be fewer than those before.
+            return None
+        if batch.carried.all():
+            return self.state
+        return carry(self.state, self._on_device(batch.carried))
 
     @property
     def rate(self) -> float:
@@ -142,8 +149,7 @@ class Trainer:
         while self.done < limit.total and not stopped():
             loss = self.step(self.batches[self.done])
             limit.after_step(self.done)
-            with limit.elsewhere():
-                watcher.stepped(self, loss)
+            watcher.stepped(self, loss)
             if self.done >= limit.total:
                 break
             milestone = self._reached_milestone()
@@ -152,10 +158,11 @@ class Trainer:
                     self._validate(watcher)
                 if self._gave_up():
                     return
-            with limit.elsewhere():
-                if self._due(self.config.training.sample_every, milestone):
+            if self._due(self.config.training.sample_every, milestone):
+                with limit.elsewhere():
                     watcher.sample_due(self)
-                if self._due(self.config.training.save_every, milestone):
+            if self._due(self.config.training.save_every, milestone):
+                with limit.elsewhere():
                     watcher.checkpoint_due(self)
         if not stopped():
             self._validate(watcher)

@@ -80,6 +80,9 @@ class ModelConfig:
     proj_size: int = setting(
         0, "an LSTM's outputs, projected to so many; 0: as they are", at_least=0
     )
+    bidirectional: bool = setting(
+        False, "read both ways: a model that fills gaps (charlm fill) and writes no text"
+    )
     dropout: float = setting(
         0.0, "share of the embedding and of each layer's output zeroed in training",
         at_least=0, below=1,
@@ -95,6 +98,10 @@ class ModelConfig:
         "torch", "cells; torch: of torch.nn, scratch: charlm's own, step by step",
         choices=("torch", "scratch"),
     )  # fmt: skip
+
+    @property
+    def directions(self) -> int:
+        return 2 if self.bidirectional else 1
 
     @property
     def output_size(self) -> int:
@@ -123,6 +130,10 @@ class TrainingConfig:
     random_offset: bool = setting(
         False, "start each epoch at another of the first `seq_len` tokens"
     )
+    mask_frac: float = setting(
+        0.15, "bidirectional: share of the tokens that are masked and predicted", above=0, below=1
+    )
+    mask_span: int = setting(10, "bidirectional: longest masked run of tokens", at_least=1)
     reset: float = setting(
         0.01, "chance per window that a stream's carried state is zeroed", at_least=0, at_most=1
     )
@@ -286,6 +297,10 @@ def check(config: Config) -> None:
             f"model.proj_size ({model.proj_size}) must be below model.hidden_size "
             f"({model.hidden_size})"
         )
+    if model.bidirectional and model.tied:
+        raise UsageError("model.bidirectional and model.tied do not go together: drop one of them")
+    if model.bidirectional and model.implementation == "scratch":
+        raise UsageError("model.bidirectional needs model.implementation torch, not scratch")
     if model.nonlinearity != "tanh" and model.rnn_type != "rnn":
         raise UsageError(f"model.nonlinearity goes with an rnn; model.rnn_type is {model.rnn_type}")
     if data.val_frac + data.test_frac >= 1:

@@ -87,6 +87,27 @@ def find_run(name: str | None) -> Path:
     return max(runs, key=lambda path: (path / MODEL).stat().st_mtime)
 
 
+def how_to_use(path: Path, model: ModelConfig) -> str:
+    """The command that shows what a model can do."""
+    if model.bidirectional:
+        return f'charlm fill -m {path} "a text with g_ps"'
+    return f'charlm generate -m {path} --prefix "…"'
+
+
+def need_direction(run: Run, *, bidirectional: bool) -> None:
+    """Refuse a model of the kind that the command cannot use. Raises ModelError."""
+    if run.config.model.bidirectional and not bidirectional:
+        raise ModelError(
+            f"{run.path} is a bidirectional model: it has read the characters after a gap, so it "
+            "can neither continue a text nor give a perplexity; use charlm fill"
+        )
+    if bidirectional and not run.config.model.bidirectional:
+        raise ModelError(
+            f"{run.path} reads from left to right alone, and cannot fill a gap from both sides; "
+            "train a model with --bidirectional, or use charlm generate"
+        )
+
+
 def open_run(path: Path) -> Run:
     """Open a run. Raises ModelError naming what is missing or wrong; nothing in it is executed."""
     if not path.is_dir():
@@ -149,23 +170,30 @@ def _guess(path: Path) -> str:
     return "a single file, not a folder"
 
 
+def input_symbols(model: ModelConfig, vocab_size: int) -> int:
+    """What a model can read: the vocabulary, and for one that fills gaps the mask, as id V."""
+    return vocab_size + (1 if model.bidirectional else 0)
+
+
 def expected_shapes(model: ModelConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
     """The tensors that a model of these sizes has."""
-    width = model.embedding_size or vocab_size
+    symbols = input_symbols(model, vocab_size)
+    width = model.embedding_size or symbols
     rows = GATES[model.rnn_type] * model.hidden_size
     shapes: dict[str, tuple[int, ...]] = {}
     if model.embedding_size:
-        shapes["embedding.weight"] = (vocab_size, width)
+        shapes["embedding.weight"] = (symbols, width)
     for layer in range(model.num_layers):
-        shapes[f"rnn.weight_ih_l{layer}"] = (rows, width)
-        shapes[f"rnn.weight_hh_l{layer}"] = (rows, model.output_size)
-        if model.bias:
-            shapes[f"rnn.bias_ih_l{layer}"] = shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
-        if model.proj_size:
-            shapes[f"rnn.weight_hr_l{layer}"] = (model.proj_size, model.hidden_size)
-        width = model.output_size
+        for end in (f"l{layer}", f"l{layer}_reverse")[: model.directions]:
+            shapes[f"rnn.weight_ih_{end}"] = (rows, width)
+            shapes[f"rnn.weight_hh_{end}"] = (rows, model.output_size)
+            if model.bias:
+                shapes[f"rnn.bias_ih_{end}"] = shapes[f"rnn.bias_hh_{end}"] = (rows,)
+            if model.proj_size:
+                shapes[f"rnn.weight_hr_{end}"] = (model.proj_size, model.hidden_size)
+        width = model.directions * model.output_size
     if not model.tied:
-        shapes["head.weight"] = (vocab_size, model.output_size)
+        shapes["head.weight"] = (vocab_size, width)
     shapes["head.bias"] = (vocab_size,)
     return shapes
 

@@ -84,6 +84,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def fill_run(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
+    """A bidirectional run, trained for a moment. Tests only read it."""
+    path = tmp_path_factory.mktemp("runs") / "fill"
+    arguments = ["train", str(text_file), *TINY, "--bidirectional", "--max-steps", "300"]
+    assert run_cli([*arguments, "--lr", "0.02", "-o", str(path)]) == 0
+    return path
+
+
 def tiny_config(**sections: dict[str, object]) -> Config:
     """Settings of a model that trains in a moment, and what `sections` change in them."""
     base = configured(

@@ -15,11 +15,11 @@ ORDER = [
     "run",
     "model.device", "model.cells", "model.network",
     "evaluation.metrics", "evaluation.evaluator",
-    "generation.stepper", "generation.torch_stepper", "generation.sampler",
+    "generation.stepper", "generation.torch_stepper", "generation.sampler", "generation.filler",
     "training.optim", "training.planner", "training.signals", "training.progress",
     "training.trainer", "training.checkpoint", "training.recorder", "training.session",
     "cli.options", "cli.inputs",
-    "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.info",
+    "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.fill", "cli.info",
     "cli.main", "cli.train",
     "__main__",
 ]  # fmt: skip

@@ -32,7 +32,10 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Score TEXT (a file, a folder, - or a corpus), or a part of the corpus that the model was
     trained on: perplexity, bits and nats per character, in one pass with the state carried."""
+    from charlm.run import need_direction
+
     run = load_run(model)
+    need_direction(run, bidirectional=False)
     config = configured(run.config, _changes(options))
     ids, split = _read(text, split, run, config)
     from charlm.evaluation import evaluator

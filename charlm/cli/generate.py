@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from charlm.cli.inputs import load_run, print_json, source_of
+from charlm.cli.inputs import check_known, load_run, print_json, source_of
 from charlm.cli.options import changes_of, json_option, model_option, setting_options
 from charlm.config import GenerationConfig, configured
-from charlm.errors import DataError, UsageError
+from charlm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlm.generation.sampler import Engine, Sample
@@ -35,8 +35,10 @@ def generate(
 ) -> None:  # fmt: skip
     """Continue a prefix with text from a model, printed as it is made."""
     from charlm.generation.sampler import Sampler
+    from charlm.run import need_direction
 
     run = load_run(model)
+    need_direction(run, bidirectional=False)
     settings = configured(run.config, changes_of(options)).generation
     if "" in settings.stop:
         raise UsageError("--stop needs a text that is not empty")
@@ -71,21 +73,15 @@ def _read_prefix(
 ) -> tuple[str, list[int]]:
     """The prefix as the model reads it, and its ids. Raises DataError for unknown characters."""
     from charlm.data.text import clean_text
-    from charlm.data.vocab import UNK_ID, describe_token
+    from charlm.data.vocab import UNK_ID
 
     if prefix is not None and prefix_file is not None:
         raise UsageError("--prefix and --prefix-file both give the prefix: use one")
     if prefix_file is not None:
         prefix = "".join(source_of((prefix_file,), run.config).read())
     text = clean_text(prefix or "", run.config.text)
-    unknown = run.vocab.unknown(text)
-    if unknown and settings.on_unknown == "error":
-        listed = ", ".join(describe_token(token) for token in unknown[:10])
-        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-        raise DataError(
-            f"the prefix has what {run.path} does not know: {listed}{more}; leave it out, or add "
-            "--on-unknown skip or replace"
-        )
+    if settings.on_unknown == "error":
+        check_known(text, run, "the prefix", ", or add --on-unknown skip or replace")
     ids = [int(i) for i in run.vocab.encode(text)]
     if settings.on_unknown == "skip":
         ids = [i for i in ids if i != UNK_ID]

@@ -45,9 +45,12 @@ def _parameters(run: "Run") -> int:
 
 
 def _lines(run: "Run") -> Iterator[tuple[str, str]]:
+    from charlm.run import how_to_use
+
     model, corpus, facts = run.config.model, run.corpus_record, run.facts
     inputs = f"embedding {model.embedding_size}" if model.embedding_size else "one-hot input"
     layers = f"{model.num_layers} layer{'s' * (model.num_layers > 1)} of {model.hidden_size} units"
+    layers += " each way" if model.bidirectional else ""
     yield "model", f"{model.rnn_type.upper()}, {layers}, {inputs}, {_parameters(run):,} parameters"
     text = {k: v for k, v in vars(run.config.text).items() if v not in (False, None)}
     yield "text", ", ".join(f"{key} {value}" for key, value in text.items())
@@ -55,10 +58,12 @@ def _lines(run: "Run") -> Iterator[tuple[str, str]]:
     parts = ", ".join(f"{name} {size:,}" for name, size in corpus["splits"].items() if size)
     yield "corpus", f"{corpus['path']}: {parts} (SHA-256 {corpus['sha256'][:12]}…)"
     done = f"{facts['step']:,} steps, {facts['epochs']:g} epochs, {facts['seconds']:g} s"
-    yield "trained", f"{done}, training perplexity {facts['train_perplexity']:.3f}"
+    name = "train_masked_perplexity" if model.bidirectional else "train_perplexity"
+    yield "trained", f"{done}, {name.replace('_', ' ')} {facts[name]:.3f}"
     yield "validation", _validation(facts["valid"])
-    yield "use", f'charlm generate -m {run.path} --prefix "…"'
-    yield "", f"charlm evaluate -m {run.path} TEXT"
+    yield "use", how_to_use(run.path, model)
+    if not model.bidirectional:
+        yield "", f"charlm evaluate -m {run.path} TEXT"
 
 
 def _validation(valid: dict[str, Any] | None) -> str:

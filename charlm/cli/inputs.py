@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.config import Config
-from charlm.errors import UsageError
+from charlm.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
@@ -53,6 +53,19 @@ def load_run(name: str | None) -> "Run":
     from charlm.run import find_run, open_run
 
     return open_run(find_run(name))
+
+
+def check_known(text: str, run: "Run", what: str, instead: str = "") -> None:
+    """Refuse a text with tokens that the model lacks, listing them. Raises DataError."""
+    from charlm.data.vocab import describe_token
+
+    unknown = run.vocab.unknown(text)
+    if unknown:
+        listed = ", ".join(describe_token(token) for token in unknown[:10])
+        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        raise DataError(
+            f"{what} has what {run.path} does not know: {listed}{more}; leave it out{instead}"
+        )
 
 
 def build(source: "Source", config: Config, folder: Path, vocab: "Vocab | None") -> "Corpus":

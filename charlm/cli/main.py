@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "Train a model on texts or a corpus.",
     "evaluate": "Score a text: perplexity, bits and nats per character.",
     "generate": "Continue a prefix with text from a model.",
+    "fill": "Fill the gaps of a text with a bidirectional model.",
     "info": "Show the card of a model.",
 }
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MODEL_SETTINGS = [
     "model.rnn_type", "model.embedding_size", "model.hidden_size", "model.num_layers",
     "model.dropout", "model.tied", "model.nonlinearity", "model.proj_size",
-    "model.implementation",
+    "model.implementation", "model.bidirectional",
 ]  # fmt: skip
 TRAINING_SETTINGS = [
     "training.time", "training.epochs", "training.max_steps", "training.seq_len",
@@ -48,14 +48,6 @@ TRAINING_SETTINGS = [
 FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")
 
 
-def _refuse_bidirectional(ctx: click.Context, option: click.Parameter, given: bool) -> None:
-    if given:
-        raise UsageError(
-            "--bidirectional: charlm has no such model; its backward pass would have seen the very "
-            "character that it must predict"
-        )
-
-
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[INPUT...]")
 @click.option(
@@ -63,10 +55,6 @@ def _refuse_bidirectional(ctx: click.Context, option: click.Parameter, given: bo
     help="The folder to make.  [default: runs/NAME-OF-THE-TEXT]",
 )  # fmt: skip
 @setting_options(*MODEL_SETTINGS, *TRAINING_SETTINGS)
-@click.option(
-    "--bidirectional", is_flag=True, hidden=True, expose_value=False,
-    callback=_refuse_bidirectional,
-)  # fmt: skip
 @click.option(
     "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path),
     help="Read settings from a TOML file.",
@@ -218,6 +206,8 @@ def describe(name: str, config: Config, sizes: dict[str, int], vocab_size: int) 
     model, training = config.model, config.training
     parts = ", ".join(f"{part} {size:,}" for part, size in sizes.items() if size)
     parameters = sum(map(prod, expected_shapes(model, vocab_size).values()))
+    sampling = "windows with gaps" if model.bidirectional else training.sampling
+    both = ", bidirectional" * model.bidirectional
     limit = (
         f"{training.max_steps:,} steps" if training.max_steps
         else f"{training.epochs:g} epochs" if training.epochs
@@ -226,7 +216,7 @@ def describe(name: str, config: Config, sizes: dict[str, int], vocab_size: int) 
     return (
         f"text: {name}, vocabulary of {vocab_size:,}; {parts}\n"
         f"model: {model.rnn_type.upper()} {model.num_layers}×{model.hidden_size}, "
-        f"embedding {model.embedding_size or 'one-hot'}, {parameters:,} parameters\n"
-        f"training: {training.batch_size}×{training.seq_len} ({training.sampling}), "
+        f"embedding {model.embedding_size or 'one-hot'}, {parameters:,} parameters{both}\n"
+        f"training: {training.batch_size}×{training.seq_len} ({sampling}), "
         f"{training.optimizer} {training.lr:g}, {limit}"
     )

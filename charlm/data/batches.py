@@ -15,6 +15,10 @@ from charlm.errors import DataError
 
 Ids = npt.NDArray[Any]
 
+# The target of a place that is not predicted; torch's cross_entropy leaves it out.
+IGNORED = -100
+# Share of the masked runs that are a single place.
+SINGLE_GAPS = 0.7
 # Steps whose resets are drawn together.
 RESET_BLOCK = 256
 
@@ -136,6 +140,57 @@ class Windows:
         """Where the windows of an epoch start, in its order."""
         order = _generator(self._seed, epoch).permutation(self._windows)
         return _offset(self._seed, epoch, self._offsets) + self._seq_len * order
+
+
+class MaskedWindows:
+    """What a bidirectional model learns from: windows in which some tokens are masked.
+
+    A target is the token under a mask, and IGNORED elsewhere, so that nothing is predicted that has
+    been read. Each epoch begins at another offset.
+    """
+
+    def __init__(
+        self,
+        ids: Ids,
+        batch_size: int,
+        seq_len: int,
+        *,
+        seed: int,
+        mask_id: int,
+        mask_frac: float,
+        mask_span: int,
+    ) -> None:
+        self._windows = Windows(ids, batch_size, seq_len, seed=seed, random_offset=True)
+        self._seed, self._mask_id = seed, mask_id
+        self._mask_frac, self._mask_span = mask_frac, mask_span
+        self.per_epoch = self._windows.per_epoch
+
+    def __getitem__(self, step: int) -> Batch:
+        batch = self._windows[step]
+        generator = _generator(self._seed, step, 3)
+        mask = draw_mask(generator, batch.inputs.shape, self._mask_frac, self._mask_span)
+        inputs = np.where(mask, self._mask_id, batch.inputs)
+        return Batch(inputs, np.where(mask, batch.inputs, IGNORED), batch.carried)
+
+
+def draw_mask(
+    generator: np.random.Generator, shape: tuple[int, ...], share: float, longest: int
+) -> npt.NDArray[np.bool_]:
+    """(T, B): True for about `share` of the places, at least one, in runs of 1 to `longest`.
+
+    Most runs are single places, which are asked for most; the others are of any length alike.
+    """
+    longest = min(longest, shape[0])
+    weights = np.full(longest, (1 - SINGLE_GAPS) / max(1, longest - 1))
+    weights[0] = SINGLE_GAPS if longest > 1 else 1.0
+    sizes = generator.choice(np.arange(1, longest + 1), size=shape, p=weights)
+    begins = generator.random(shape) < share / (weights @ np.arange(1, longest + 1))
+    mask = np.zeros(shape, dtype=np.bool_)
+    for k in range(longest):
+        mask[k:] |= (begins & (sizes > k))[: shape[0] - k]
+    if not mask.any():
+        mask[tuple(generator.integers(shape))] = True
+    return mask
 
 
 SAMPLINGS: dict[str, type[Streams] | type[Windows]] = {"sequential": Streams, "random": Windows}

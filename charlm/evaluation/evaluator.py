@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from charlm.data.batches import draw_mask
 from charlm.data.vocab import UNK_ID, Vocab
 from charlm.errors import DataError
 from charlm.evaluation.metrics import Score
@@ -102,3 +103,37 @@ def _bytes(targets: Ids, vocab: Vocab, unknown: int) -> int | None:
         return None
     lengths = np.array([len(token.encode("utf-8", "surrogatepass")) for token in vocab.tokens])
     return int(np.bincount(targets, minlength=len(lengths)) @ lengths)
+
+
+def evaluate_masked(
+    model: CharLM, ids: Ids, vocab: Vocab, *, window: int, mask_frac: float, mask_span: int
+) -> Score:
+    """The surprise of a bidirectional model at masked tokens of a text, always the same ones.
+
+    The text is read in windows of `window` tokens, the last one shorter; in each about `mask_frac`
+    of the tokens are masked, in runs of at most `mask_span`.
+    """
+    whole = len(ids) // window * window
+    parts = [ids[:whole].reshape(-1, window), ids[None, whole:]]
+    was_training, generator = model.training, np.random.default_rng(0)
+    nats, count, unknown = 0.0, 0, 0
+    model.eval()
+    try:
+        for rows in (part[k : k + STREAMS] for part in parts for k in range(0, len(part), STREAMS)):
+            if rows.size:
+                texts = np.ascontiguousarray(rows.T, dtype=np.int64)
+                mask = draw_mask(generator, texts.shape, mask_frac, mask_span)
+                nats += _masked_nats(model, texts, mask)
+                count += int(mask.sum())
+                unknown += int((texts[mask] == UNK_ID).sum())
+    finally:
+        model.train(was_training)
+    return Score(nats, count, unknown, level=vocab.level, masked=True)
+
+
+@torch.inference_mode()
+def _masked_nats(model: CharLM, texts: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_]) -> float:
+    device = model.head.weight.device
+    logits, _ = model(torch.from_numpy(np.where(mask, model.vocab_size, texts)).to(device))
+    chosen = logits[torch.from_numpy(mask).to(device)].double().cpu()
+    return F.cross_entropy(chosen, torch.from_numpy(texts[mask]), reduction="sum").item()

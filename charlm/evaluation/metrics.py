@@ -15,6 +15,8 @@ class Score:
     # UTF-8 bytes of the scored tokens; None where unknown ones hide their length.
     bytes: int | None = None
     level: str = "char"
+    # Of masked tokens, seen from both sides: no perplexity of a text, and never called one.
+    masked: bool = False
 
     @property
     def nats_per_token(self) -> float:
@@ -37,20 +39,22 @@ class Score:
         """The figures under the names that scripts rely on; per word, they are named so."""
         unit, plural = ("char", "characters") if self.level == "char" else ("word", "words")
         perplexity = "perplexity" if self.level == "char" else "perplexity_per_word"
-        return {
-            f"nats_per_{unit}": self.nats_per_token,
-            f"bits_per_{unit}": self.bits_per_token,
-            perplexity: self.perplexity,
-            plural: self.tokens,
+        masked = "masked_" if self.masked else ""
+        figures = {
+            f"{masked}nats_per_{unit}": self.nats_per_token,
+            f"{masked}bits_per_{unit}": self.bits_per_token,
+            f"{masked}{perplexity}": self.perplexity,
+            f"{masked}{plural}": self.tokens,
             "unknown": self.unknown,
-            "bits_per_byte": self.bits_per_byte,
         }
+        return figures if self.masked else {**figures, "bits_per_byte": self.bits_per_byte}
 
     def __str__(self) -> str:
         unit, plural = ("character", "characters") if self.level == "char" else ("word", "words")
         per_byte = "" if self.bits_per_byte is None else f", {self.bits_per_byte:.4f} bits per byte"
         unknown = f", {self.unknown:,} of them unknown" if self.unknown else ""
+        masked, what = ("masked ", f"masked {plural}") if self.masked else ("", plural)
         return (
-            f"perplexity {self.perplexity:.3f} per {unit} ({self.bits_per_token:.4f} bits, "
-            f"{self.nats_per_token:.4f} nats{per_byte}) over {self.tokens:,} {plural}{unknown}"
+            f"{masked}perplexity {self.perplexity:.3f} per {unit} ({self.bits_per_token:.4f} bits, "
+            f"{self.nats_per_token:.4f} nats{per_byte}) over {self.tokens:,} {what}{unknown}"
         )

@@ -20,7 +20,7 @@ from charlm.config import ModelConfig
 from charlm.model import cells
 from charlm.model.cells import State
 from charlm.model.device import pick_device
-from charlm.run import Run
+from charlm.run import Run, input_symbols
 
 Cells = dict[str, Callable[..., nn.Module]]
 
@@ -37,17 +37,21 @@ class CharLM(nn.Module):
 
     `logits, state = model(ids, state)`: ids (T, B) int64; logits (T, B, V); state None for zeros,
     else a tensor (L, B, H), or for an LSTM a pair of them, hidden and cell.
+
+    A bidirectional one fills gaps: it reads one symbol more, the mask (id V), and its logits mean
+    something at masked places alone; anywhere else it has seen the answer.
     """
 
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
         self.config, self.vocab_size = config, vocab_size
-        width = config.embedding_size or vocab_size
-        self.embedding = nn.Embedding(vocab_size, width) if config.embedding_size else None
+        self.symbols = input_symbols(config, vocab_size)
+        width = config.embedding_size or self.symbols
+        self.embedding = nn.Embedding(self.symbols, width) if config.embedding_size else None
         self.rnn = IMPLEMENTATIONS[config.implementation][config.rnn_type](
             width, config.hidden_size, config.num_layers, **_cell_options(config)
         )
-        self.head = nn.Linear(config.output_size, vocab_size)
+        self.head = nn.Linear(config.directions * config.output_size, vocab_size)
         self._initialise()
         if config.tied and self.embedding is not None:
             self.head.weight = self.embedding.weight
@@ -73,7 +77,7 @@ class CharLM(nn.Module):
             embedded: Tensor = self.embedding(ids)
             return embedded
         # What F.one_hot does with less: no check of the ids, no detour through integers.
-        zeros = self.head.weight.new_zeros(*ids.shape, self.vocab_size)
+        zeros = self.head.weight.new_zeros(*ids.shape, self.symbols)
         return zeros.scatter_(2, ids[..., None], 1.0)
 
     def _initialise(self) -> None:
@@ -111,6 +115,8 @@ def _cell_options(config: ModelConfig) -> dict[str, Any]:
     options["dropout"] = config.dropout if config.num_layers > 1 else 0.0
     if config.rnn_type == "rnn":
         options["nonlinearity"] = config.nonlinearity
+    if config.bidirectional:
+        options["bidirectional"] = True
     if config.proj_size:
         options["proj_size"] = config.proj_size
     return options

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from charlm.config import GenerationConfig
+from charlm.config import ModelConfig
 from charlm.evaluation.metrics import Score
+from charlm.generation.filler import Filler
 from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
 from charlm.model.network import weights_of
@@ -19,6 +20,8 @@ from charlm.training.trainer import Trainer
 # Lines in metrics.jsonl for the training loss, however long the training.
 LOSS_LINES = 200
 SAMPLE_LENGTH = 200
+# A sample of a model that fills gaps: so many tokens, every so many-th of them to be filled.
+FILL_LENGTH, GAP_EVERY = 100, 12
 
 
 class Recorder:
@@ -59,11 +62,7 @@ class Recorder:
 
     def sample_due(self, trainer: Trainer) -> None:
         """Write a sample drawn from the weights of the moment."""
-        vocab = trainer.corpus.vocab
-        settings = dataclasses.replace(
-            trainer.config.generation, length=SAMPLE_LENGTH, num_samples=1, stop=()
-        )
-        text = draw_sample(Sampler(_stepper(trainer), vocab, settings), settings, trainer.done)
+        text = filled(trainer) if trainer.config.model.bidirectional else written(trainer)
         self._append(SAMPLES, f"=== step {trainer.done}\n{text}\n\n")
         self.progress.sample(text)
 
@@ -80,7 +79,7 @@ class Recorder:
             "epochs": round(trainer.epochs, 4),
             "seconds": round(self.seconds, 1),
             "valid": score_facts(trainer, score),
-            "train_perplexity": trainer.train_perplexity,
+            train_perplexity_name(trainer.config.model): trainer.train_perplexity,
         }
         save_model(self.run, weights_of(trainer.model), facts)
         self._saved_model = True
@@ -107,6 +106,11 @@ class Recorder:
             self.progress.note(f"Warning: {self.run / name}: {error.strerror}; no more is logged")
 
 
+def train_perplexity_name(model: ModelConfig) -> str:
+    """What the perplexity of the last epoch is called."""
+    return "train_masked_perplexity" if model.bidirectional else "train_perplexity"
+
+
 def score_facts(trainer: Trainer, score: Score | None) -> dict[str, Any] | None:
     """A validation's figures; `whole`: whether it read all of the part (see `eval_tokens`)."""
     if score is None:
@@ -114,12 +118,24 @@ def score_facts(trainer: Trainer, score: Score | None) -> dict[str, Any] | None:
     return {**score.to_dict(), "split": "valid", "whole": trainer.validates_on_all}
 
 
-def _stepper(trainer: Trainer) -> Stepper:
-    return Stepper(trainer.config.model, weights_of(trainer.model))
-
-
-def draw_sample(sampler: Sampler, settings: GenerationConfig, seed: int) -> str:
+def written(trainer: Trainer) -> str:
+    """A text from the weights of the moment."""
+    config, vocab = trainer.config, trainer.corpus.vocab
+    settings = dataclasses.replace(config.generation, length=SAMPLE_LENGTH, num_samples=1, stop=())
+    sampler = Sampler(Stepper(config.model, weights_of(trainer.model)), vocab, settings)
     samples = sampler.start([])
-    for _ in sampler.stream([], samples, seed):
+    for _ in sampler.stream([], samples, trainer.done):
         pass
     return samples[0].text
+
+
+def filled(trainer: Trainer) -> str:
+    """The beginning of the held-out text (or of the text, where none is) with gaps, and filled."""
+    corpus = trainer.corpus
+    part = "valid" if corpus.splits["valid"] else "train"
+    ids = [int(i) for i in corpus.split(part)[:FILL_LENGTH]]
+    gaps: list[int | None] = [None if k % GAP_EVERY == GAP_EVERY - 1 else i
+                              for k, i in enumerate(ids)]  # fmt: skip
+    [filling] = Filler(trainer.model, corpus.vocab).fill(gaps)
+    shown = "".join("_" if i is None else corpus.vocab.tokens[i] for i in gaps)
+    return f"{shown}\n{corpus.vocab.decode(filling.ids)}"

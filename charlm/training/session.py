@@ -14,8 +14,8 @@ from charlm.config import Config
 from charlm.errors import Stopped
 from charlm.evaluation.metrics import Score
 from charlm.model.network import load_weights
-from charlm.run import Run, open_run
-from charlm.training.recorder import Recorder, score_facts
+from charlm.run import Run, how_to_use, open_run
+from charlm.training.recorder import Recorder, score_facts, train_perplexity_name
 from charlm.training.signals import StopSignals
 from charlm.training.trainer import Trainer
 
@@ -29,9 +29,11 @@ class Result:
     epochs: float
     seconds: float
     tokens_per_second: float
+    train_perplexity_name: str
     train_perplexity: float
     valid: Score | None
     valid_facts: dict[str, Any] | None
+    use: str
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -40,7 +42,7 @@ class Result:
             "epochs": round(self.epochs, 4),
             "seconds": round(self.seconds, 2),
             "characters_per_second": round(self.tokens_per_second, 1),
-            "train_perplexity": self.train_perplexity,
+            self.train_perplexity_name: self.train_perplexity,
             "valid": self.valid_facts,
         }
 
@@ -51,10 +53,11 @@ class Result:
             figures = f"validation{part}: {self.valid}"
         return (
             f"{figures}\n"
-            f"training: perplexity {self.train_perplexity:.3f} over the last epoch, "
+            f"training: {self.train_perplexity_name.removeprefix('train_').replace('_', ' ')} "
+            f"{self.train_perplexity:.3f} over the last epoch, "
             f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.seconds:.1f} s, "
             f"{self.tokens_per_second:,.0f} tokens a second\n"
-            f'{self.run}: continue a text with charlm generate -m {self.run} --prefix "…"'
+            f"{self.run}: {self.use}"
         )
 
 
@@ -95,6 +98,7 @@ def train_run(
         )
     return Result(
         path, trainer.done, trainer.epochs, time.monotonic() - started,
-        recorder.tokens_per_second(trainer), trainer.train_perplexity, recorder.best_score,
-        score_facts(trainer, recorder.best_score),
+        recorder.tokens_per_second(trainer), train_perplexity_name(config.model),
+        trainer.train_perplexity, recorder.best_score,
+        score_facts(trainer, recorder.best_score), how_to_use(path, config.model),
     )  # fmt: skip

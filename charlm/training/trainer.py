@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
 from charlm.config import Config
-from charlm.data.batches import SAMPLINGS, Batch
+from charlm.data.batches import IGNORED, SAMPLINGS, Batch, Batches, MaskedWindows
 from charlm.data.corpus import Corpus
 from charlm.errors import DivergedError
-from charlm.evaluation.evaluator import evaluate
+from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.device import pick_device
@@ -50,6 +51,20 @@ class Best:
         return False
 
 
+def make_batches(config: Config, corpus: Corpus) -> Batches:
+    """What the settings train on: streams, windows, or windows with gaps to fill."""
+    ids, settings = corpus.split("train"), config.training
+    sizes = (settings.batch_size, settings.seq_len)
+    if config.model.bidirectional:
+        return MaskedWindows(
+            ids, *sizes, seed=settings.seed, mask_id=len(corpus.vocab),
+            mask_frac=settings.mask_frac, mask_span=settings.mask_span,
+        )  # fmt: skip
+    return SAMPLINGS[settings.sampling](
+        ids, *sizes, seed=settings.seed, reset=settings.reset, random_offset=settings.random_offset
+    )
+
+
 class Trainer:
     """A model in training on a corpus.
 
@@ -66,10 +81,7 @@ class Trainer:
         self.device = pick_device(settings.device)
         self.model = CharLM(config.model, len(corpus.vocab)).to(self.device)
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
-        self.batches = SAMPLINGS[settings.sampling](
-            corpus.split("train"), settings.batch_size, settings.seq_len,
-            seed=settings.seed, reset=settings.reset, random_offset=settings.random_offset,
-        )  # fmt: skip
+        self.batches = make_batches(config, corpus)
         self.valid = corpus.split("valid")[: settings.eval_tokens or None]
         self.validates_on_all = len(self.valid) == corpus.splits["valid"]
         self.done = self.tokens = 0
@@ -107,7 +119,7 @@ class Trainer:
         self.done += 1
         self.tokens += batch.inputs.size
         nats = loss.item()
-        self.last_epoch.append((nats, batch.inputs.size))
+        self.last_epoch.append((nats, int(np.count_nonzero(batch.targets != IGNORED))))
         return nats
 
     def _on_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
@@ -186,7 +198,14 @@ class Trainer:
     def _validate(self, watcher: Watcher) -> None:
         if len(self.valid) < 2:
             return
-        score = evaluate(self.model, self.valid, self.corpus.vocab)
+        settings = self.config.training
+        if self.config.model.bidirectional:
+            score = evaluate_masked(
+                self.model, self.valid, self.corpus.vocab, window=settings.seq_len,
+                mask_frac=settings.mask_frac, mask_span=settings.mask_span,
+            )  # fmt: skip
+        else:
+            score = evaluate(self.model, self.valid, self.corpus.vocab)
         watcher.validated(self, score, self.best.take(score, self.done))
 
     def counters(self) -> dict[str, Any]:

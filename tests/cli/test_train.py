@@ -124,10 +124,12 @@ def test_force_replaces_a_run_and_nothing_else(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--bidirectional"], 2, "--bidirectional: charlm has no such model; its backward pass "
-         "would have seen the very character that it must predict"),
-        (["--set", "model.bidirectional=true"], 2, "unknown setting 'model.bidirectional'; model "
-         "has rnn_type, embedding_size, hidden_size, num_layers, bias, nonlinearity, proj_size, "
+        (["--bidirectional", "--tied", "--embedding-size", "256"], 2,
+         "model.bidirectional and model.tied do not go together: drop one of them"),
+        (["--bidirectional", "--implementation", "scratch"], 2,
+         "model.bidirectional needs model.implementation torch, not scratch"),
+        (["--set", "model.colour=3"], 2, "unknown setting 'model.colour'; model has rnn_type, "
+         "embedding_size, hidden_size, num_layers, bias, nonlinearity, proj_size, bidirectional, "
          "dropout, tied, forget_bias, init, implementation"),
         (["--set", "lr=1"], 2, "--set 'lr=1': write it as SECTION.KEY=VALUE"),
         (["--rnn-type", "cnn"], 2, "Invalid value for '--rnn-type': 'cnn' is not one of 'rnn', "

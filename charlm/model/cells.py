@@ -1,15 +1,16 @@
 """The recurrent cells from scratch: one step each on plain tensors, and one loop over time.
 
 The plain statement of the mathematics to which `torch.nn` and the NumPy stepper are held. The input
-product `W x + b_w` of a whole text is one matrix product, made before the loop, so that a step adds
-only what depends on the state.
+product of a whole text, with every bias that may join it, is one matrix product made before the
+loop, so that a step adds only what depends on the state. Operations on parts that stand side by
+side are done together: a step is short work, and calling it costs as much as doing it.
 
     x (B, G*H): a step's input product       h (B, H), c (B, H): the state
-    u (G*H, H), b (G*H): recurrent weights   r (P, H): an LSTM's projection, or None
+    u (H, G*H): recurrent weights            r (H, P): an LSTM's projection, or None
 
-The gates stand one below the other in the order of `torch.nn`. LSTM: Hochreiter & Schmidhuber 1997,
-with the forget gate of Gers et al. 2000 and the projection of Sak et al. 2014. GRU: Cho et al.
-2014, with the reset gate after the recurrent product, as in cuDNN.
+The gates stand side by side in the order of `torch.nn`. LSTM: Hochreiter & Schmidhuber 1997, with
+the forget gate of Gers et al. 2000 and the projection of Sak et al. 2014. GRU: Cho et al. 2014,
+with the reset gate after the recurrent product, as in cuDNN.
 """
 
 from collections.abc import Callable
@@ -23,34 +24,38 @@ State = Tensor | tuple[Tensor, Tensor]
 
 
 def rnn_step(
-    x: Tensor, h: Tensor, u: Tensor, b: Tensor | None, activation: Callable[[Tensor], Tensor]
+    x: Tensor, h: Tensor, u: Tensor, activation: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """h' = tanh(W x + U h), or relu."""
-    h = activation(x + nn.functional.linear(h, u, b))
+    """h' = tanh(x + U h), or relu."""
+    h = activation(torch.addmm(x, h, u))
     return h, h
 
 
 def gru_step(x: Tensor, h: Tensor, u: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor]:
-    """r, z = sigmoid(W x + U h); n = tanh(W x + r * (U h)); h' = n + z * (h - n)."""
-    x_r, x_z, x_n = x.chunk(3, dim=-1)
-    u_r, u_z, u_n = nn.functional.linear(h, u, b).chunk(3, dim=-1)
-    r = torch.sigmoid(x_r + u_r)
-    z = torch.sigmoid(x_z + u_z)
-    n = torch.tanh(x_n + r * u_n)
-    h = n + z * (h - n)
+    """r, z = sigmoid(x + U h); n = tanh(x + r * (U h + b)); h' = n + z * (h - n).
+
+    b (3*H): biases that stand with U h, since r gates the candidate's.
+    """
+    gates = 2 * h.shape[-1]
+    product = h @ u if b is None else torch.addmm(b, h, u)
+    r, z = torch.sigmoid(x[:, :gates] + product[:, :gates]).chunk(2, dim=-1)
+    n = torch.tanh(torch.addcmul(x[:, gates:], r, product[:, gates:]))
+    h = torch.lerp(n, h, z)
     return h, h
 
 
 def lstm_step(
-    x: Tensor, state: tuple[Tensor, Tensor], u: Tensor, b: Tensor | None, r: Tensor | None
+    x: Tensor, state: tuple[Tensor, Tensor], u: Tensor, r: Tensor | None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """i, f, o = sigmoid(W x + U h); g = tanh(W x + U h); c' = f * c + i * g; h' = o * tanh(c')."""
+    """i, f, o = sigmoid(x + U h); g = tanh(x + U h); c' = f * c + i * g; h' = o * tanh(c')."""
     h, c = state
-    i, f, g, o = (x + nn.functional.linear(h, u, b)).chunk(4, dim=-1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    hidden = c.shape[-1]
+    i_f, g, o = torch.split(torch.addmm(x, h, u), [2 * hidden, hidden, hidden], dim=-1)
+    i, f = torch.sigmoid(i_f).chunk(2, dim=-1)
+    c = torch.addcmul(i * torch.tanh(g), f, c)
     h = torch.sigmoid(o) * torch.tanh(c)
     if r is not None:
-        h = nn.functional.linear(h, r)
+        h = h @ r
     return h, (h, c)
 
 
@@ -114,12 +119,19 @@ class Recurrent(nn.Module):
         for k in range(self.num_layers):
             if k and self._dropout:
                 x = nn.functional.dropout(x, self._dropout, self.training)
-            w, b = self._weight("weight_ih", k), self._weight("bias_ih", k)
-            x, states[k] = unroll(self._step(k), nn.functional.linear(x, w, b), states[k])
+            inputs = nn.functional.linear(x, self._weight("weight_ih", k), self._input_bias(k))
+            x, states[k] = unroll(self._step(k), inputs, states[k])
         if isinstance(states[0], tuple):
             hidden, cell = zip(*states, strict=True)
             return x, (torch.stack(hidden), torch.stack(cell))
         return x, torch.stack([part for part in states if isinstance(part, Tensor)])
+
+    def _input_bias(self, k: int) -> Tensor | None:
+        """The biases that can be added before the loop: both, where no gate comes between."""
+        if not self.bias:
+            return None
+        both: Tensor = self._weight("bias_ih", k) + self._weight("bias_hh", k)
+        return both
 
     def _states(self, x: Tensor, state: State | None) -> list[State]:
         """The state of each layer, zero where there is none."""
@@ -140,20 +152,23 @@ class RNN(Recurrent):
         self._activation = {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
 
     def _step(self, k: int) -> Any:
-        u, b = self._weight("weight_hh", k), self._weight("bias_hh", k)
-        return partial(rnn_step, u=u, b=b, activation=self._activation)
+        return partial(rnn_step, u=self._weight("weight_hh", k).T, activation=self._activation)
 
 
 class GRU(Recurrent):
     gates = 3
 
+    def _input_bias(self, k: int) -> Tensor | None:
+        bias: Tensor | None = self._weight("bias_ih", k)
+        return bias
+
     def _step(self, k: int) -> Any:
-        return partial(gru_step, u=self._weight("weight_hh", k), b=self._weight("bias_hh", k))
+        return partial(gru_step, u=self._weight("weight_hh", k).T, b=self._weight("bias_hh", k))
 
 
 class LSTM(Recurrent):
     gates = 4
 
     def _step(self, k: int) -> Any:
-        u, b, r = (self._weight(name, k) for name in ("weight_hh", "bias_hh", "weight_hr"))
-        return partial(lstm_step, u=u, b=b, r=r)
+        r = self._weight("weight_hr", k)
+        return partial(lstm_step, u=self._weight("weight_hh", k).T, r=None if r is None else r.T)

@@ -59,18 +59,17 @@ def test_gradients_of_a_step_are_those_of_the_function() -> None:
     torch.manual_seed(0)
     gradcheck = torch.autograd.gradcheck
     assert gradcheck(
-        lambda x, h, u, b: rnn_step(x, h, u, b, torch.tanh)[0],
-        (random(B, H), random(B, H), random(H, H), random(H)),
+        lambda x, h, u: rnn_step(x, h, u, torch.tanh)[0],
+        (random(B, H), random(B, H), random(H, H)),
     )
     assert gradcheck(
         lambda x, h, u, b: gru_step(x, h, u, b)[0],
-        (random(B, 3 * H), random(B, H), random(3 * H, H), random(3 * H)),
+        (random(B, 3 * H), random(B, H), random(H, 3 * H), random(3 * H)),
     )
     assert gradcheck(
-        lambda x, h, c, u, b, r: lstm_step(x, (h, c), u, b, r)[1],
-        (random(B, 4 * H), random(B, 4), random(B, H), random(4 * H, 4), random(4 * H),
-         random(4, H)),
-    )  # fmt: skip
+        lambda x, h, c, u, r: lstm_step(x, (h, c), u, r)[1],
+        (random(B, 4 * H), random(B, 4), random(B, H), random(4, 4 * H), random(H, 4)),
+    )
 
 
 def test_the_loop_carries_the_state() -> None:

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 import charlm
-from charlm.config import Config, ModelConfig, configured, to_dict
+from charlm.config import Config, ModelConfig
 from charlm.data.corpus import SPLITS, Corpus, open_corpus
 from charlm.data.vocab import Vocab
 from charlm.errors import CharlmError, ModelError, UsageError
 from charlm.files import naming, write_json
+from charlm.settings import configured, to_dict
 from charlm.tensors import Arrays, read_tensors
 
 FORMAT = 1

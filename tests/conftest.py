@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from charlm.cli.main import run as run_cli
-from charlm.config import Config, configured
+from charlm.config import Config
 from charlm.data.corpus import Corpus, build_corpus
 from charlm.data.source import text_source
+from charlm.settings import configured
 
 torch.set_num_threads(1)
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 # Each may import those before it.
 ORDER = [
-    "errors", "config", "files", "tensors",
+    "errors", "config", "settings", "files", "tensors",
     "data.source", "data.text", "data.vocab", "data.corpus", "data.batches",
     "run",
     "model.device", "model.cells", "model.network",
@@ -124,10 +124,10 @@ def test_importing_the_package_imports_neither_torch_nor_numpy() -> None:
 
 
 def test_the_registries_of_cells_agree() -> None:
-    from charlm.config import fields_of
     from charlm.generation.stepper import LAYERS
     from charlm.model.network import CELLS
     from charlm.run import GATES
+    from charlm.settings import fields_of
 
     choices = fields_of("model")["rnn_type"].metadata["choices"]
     assert set(choices) == set(CELLS) == set(GATES) == set(LAYERS)

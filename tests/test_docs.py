@@ -7,7 +7,8 @@ import click
 import pytest
 
 from charlm.cli.main import COMMANDS, cli
-from charlm.config import Config, check, configured, read_toml
+from charlm.config import Config, check
+from charlm.settings import configured, read_toml
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

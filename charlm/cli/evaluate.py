@@ -6,8 +6,9 @@ import click
 
 from charlm.cli.inputs import corpus_among, load_run, print_json, reading_bar, source_of
 from charlm.cli.options import json_option, model_option, setting_options
-from charlm.config import Config, configured
+from charlm.config import Config
 from charlm.errors import DataError, ModelError, UsageError
+from charlm.settings import configured
 
 if TYPE_CHECKING:
     from charlm.run import Run

@@ -9,8 +9,9 @@ import click
 
 from charlm.cli.inputs import check_known, load_run, print_json, source_of
 from charlm.cli.options import changes_of, json_option, model_option, setting_options
-from charlm.config import GenerationConfig, configured
+from charlm.config import GenerationConfig
 from charlm.errors import UsageError
+from charlm.settings import configured
 
 if TYPE_CHECKING:
     from charlm.generation.sampler import Engine, Sample
@@ -72,14 +73,16 @@ def _read_prefix(
     prefix: str | None, prefix_file: str | None, run: "Run", settings: GenerationConfig
 ) -> tuple[str, list[int]]:
     """The prefix as the model reads it, and its ids. Raises DataError for unknown characters."""
-    from charlm.data.text import clean_text
+    from charlm.data.text import clean_text, detokenize, tokenize
     from charlm.data.vocab import UNK_ID
 
     if prefix is not None and prefix_file is not None:
         raise UsageError("--prefix and --prefix-file both give the prefix: use one")
     if prefix_file is not None:
         prefix = "".join(source_of((prefix_file,), run.config).read())
-    text = clean_text(prefix or "", run.config.text)
+    level = run.config.text.level
+    # As the model reads it: words with one space between.
+    text = detokenize(tokenize(clean_text(prefix or "", run.config.text), level), level)
     if settings.on_unknown == "error":
         check_known(text, run, "the prefix", ", or add --on-unknown skip or replace")
     ids = [int(i) for i in run.vocab.encode(text)]

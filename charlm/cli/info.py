@@ -20,7 +20,7 @@ def info(run: str | None, as_json: bool) -> None:
 
     Without RUN: $CHARLM_MODEL, or the newest run below ./runs.
     """
-    from charlm.config import to_dict
+    from charlm.settings import to_dict
 
     opened = load_run(run)
     if as_json:

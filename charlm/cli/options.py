@@ -6,16 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
-from charlm.config import (
-    Config,
-    check,
-    configured,
-    fields_of,
-    parse_assignment,
-    read_toml,
-    type_of,
-)
+from charlm.config import Config, check
 from charlm.errors import UsageError
+from charlm.settings import configured, fields_of, parse_assignment, read_toml, type_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Changes = dict[str, dict[str, Any]]

@@ -21,12 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 import charlm
-from charlm.config import Config, DataConfig, TextConfig, configured, to_dict
+from charlm.config import Config, DataConfig, TextConfig
 from charlm.data.source import Source
 from charlm.data.text import clean
 from charlm.data.vocab import TokenCounter, Vocab, build_vocab, recounted
 from charlm.errors import DataError, ModelError, UsageError
 from charlm.files import naming, write_json
+from charlm.settings import configured, to_dict
 
 FORMAT = 1
 HEADER = "corpus.json"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import ModelConfig
+from charlm.data.text import detokenize
 from charlm.evaluation.metrics import Score
 from charlm.generation.filler import Filler
 from charlm.generation.sampler import Sampler
@@ -137,5 +138,5 @@ def filled(trainer: Trainer) -> str:
     gaps: list[int | None] = [None if k % GAP_EVERY == GAP_EVERY - 1 else i
                               for k, i in enumerate(ids)]  # fmt: skip
     [filling] = Filler(trainer.model, corpus.vocab).fill(gaps)
-    shown = "".join("_" if i is None else corpus.vocab.tokens[i] for i in gaps)
-    return f"{shown}\n{corpus.vocab.decode(filling.ids)}"
+    tokens = ("_" if i is None else corpus.vocab.tokens[i] for i in gaps)
+    return f"{detokenize(tokens, corpus.vocab.level)}\n{corpus.vocab.decode(filling.ids)}"

@@ -119,8 +119,14 @@ class Trainer:
         self.done += 1
         self.tokens += batch.inputs.size
         nats = loss.item()
-        self.last_epoch.append((nats, int(np.count_nonzero(batch.targets != IGNORED))))
+        self.last_epoch.append((nats, self._predicted(batch)))
         return nats
+
+    def _predicted(self, batch: Batch) -> int:
+        """How many tokens a batch asks for."""
+        if not self.config.model.bidirectional:
+            return batch.targets.size
+        return int(np.count_nonzero(batch.targets != IGNORED))
 
     def _on_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)

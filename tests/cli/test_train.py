@@ -184,3 +184,18 @@ def test_a_corpus_is_trained_on_alone(charlm, text_file: Path) -> None:
     charlm("preprocess", text_file, "-o", "corpus")
     result = charlm("train", "corpus", text_file)
     assert result.err == ("Error: corpus is a prepared corpus: train on it alone, or on texts\n")
+
+
+def test_words_from_text_to_text(charlm, tmp_path: Path, tiny_options: list[str]) -> None:
+    (tmp_path / "a.txt").write_text("the time traveller came back in time for tea\n" * 60)
+    result = charlm("train", "a.txt", "--level", "word", *tiny_options, "--json")
+    valid = json.loads(result.out)["valid"]
+    assert valid["perplexity_per_word"] > 1
+    assert "perplexity" not in valid
+    text = charlm("evaluate").out
+    assert text.startswith(f"valid part: perplexity {valid['perplexity_per_word']:.3f} per word (")
+    sample = json.loads(charlm("generate", "--prefix", "the time", "-l", "5", "--json").out)
+    assert sample["text"].startswith(" ")
+    assert len(sample["text"].split()) == 5
+    shown = charlm("generate", "--prefix", "the  time", "-l", "0").out
+    assert shown == "the time\n"

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from charlm.config import TrainingConfig, fields_of
+from charlm.config import TrainingConfig
+from charlm.settings import fields_of
 from charlm.training.optim import OPTIMIZERS, SCHEDULES, clip, learning_rate, set_rate
 
 

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.config import (
-    SECTIONS,
-    Config,
-    check,
+from charlm.config import SECTIONS, Config, check
+from charlm.errors import UsageError
+from charlm.settings import (
     configured,
     fields_of,
     parse_assignment,
@@ -18,7 +17,6 @@ from charlm.config import (
     to_dict,
     type_of,
 )
-from charlm.errors import UsageError
 
 
 def test_the_defaults_are_valid_and_survive_json() -> None:

@@ -1,0 +1,143 @@
+"""Give settings their values: from dictionaries, TOML, the command line; typed and checked.
+
+They come, the later ones winning, from the defaults of config.py, a TOML file (`--config`), `--set
+SECTION.KEY=VALUE`, and the options of the command line.
+"""
+
+import dataclasses
+import operator
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from math import inf
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from charlm.config import SECTIONS, Config
+from charlm.errors import UsageError
+
+Nested = Mapping[str, Mapping[str, Any]]
+
+
+def fields_of(section: str) -> dict[str, dataclasses.Field[Any]]:
+    """The settings of a section, by name."""
+    return {f.name: f for f in dataclasses.fields(SECTIONS[section])}
+
+
+def type_of(section: str, key: str) -> tuple[type, bool]:
+    """(str, int, float, bool or tuple; whether None is allowed) of a setting."""
+    hint = get_type_hints(SECTIONS[section])[key]
+    optional = get_origin(hint) is UnionType
+    if optional:
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    return (get_origin(hint) or hint), optional
+
+
+def configured(config: Config, changes: Nested) -> Config:
+    """`config` with `changes` (section -> key -> value) checked and put in.
+
+    Raises UsageError for an unknown section or key, a value of the wrong type or out of range.
+    """
+    for section, values in changes.items():
+        if section not in SECTIONS:
+            raise UsageError(
+                f"unknown section {section!r} in the settings; there are {', '.join(SECTIONS)}"
+            )
+        if not isinstance(values, Mapping):
+            raise UsageError(f"{section} is a section: write {section}.KEY = VALUE")
+        checked = {key: _checked(section, key, value) for key, value in values.items()}
+        part = dataclasses.replace(getattr(config, section), **checked)
+        config = dataclasses.replace(config, **{section: part})
+    return config
+
+
+def _checked(section: str, key: str, value: Any) -> Any:
+    known = fields_of(section)
+    name = f"{section}.{key}"
+    if key not in known:
+        raise UsageError(f"unknown setting {name!r}; {section} has {', '.join(known)}")
+    meta = known[key].metadata
+    kind, optional = type_of(section, key)
+    if value is None and optional:
+        return None
+    if meta["duration"] and isinstance(value, str):
+        value = parse_duration(value, name)
+    value = _coerced(value, kind, name)
+    if meta["choices"] and value not in meta["choices"]:
+        raise UsageError(f"{name} is {value!r}; it can be {', '.join(meta['choices'])}")
+    _check_limits(value, meta["limits"], name)
+    return value
+
+
+def _coerced(value: Any, kind: type, name: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is tuple:
+        values = [value] if isinstance(value, str) else value
+        if isinstance(values, list | tuple) and all(isinstance(v, str) for v in values):
+            return tuple(values)
+    elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    wanted = {int: "a whole number", float: "a number", bool: "true or false",
+              str: "a text", tuple: "a list of texts"}[kind]  # fmt: skip
+    raise UsageError(f"{name} is {value!r}; it must be {wanted}")
+
+
+def _check_limits(value: Any, limits: Mapping[str, float | None], name: str) -> None:
+    for words, limit in limits.items():
+        # Asked so that NaN, for which nothing holds, is refused; so is infinity.
+        if limit is not None and not (_HOLDS[words](value, limit) and abs(value) != inf):
+            raise UsageError(f"{name} is {value}; it must be {words.replace('_', ' ')} {limit:g}")
+
+
+_HOLDS: dict[str, Callable[[Any, Any], bool]] = {
+    "at_least": operator.ge,
+    "above": operator.gt,
+    "below": operator.lt,
+    "at_most": operator.le,
+}
+
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str, name: str) -> float:
+    """Seconds in "90", "90s", "1.5m" or "2h". Raises UsageError."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    if not found:
+        raise UsageError(f"{name} is {text!r}; it must be a time such as 90s, 2m or 1h")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def parse_assignment(text: str) -> dict[str, dict[str, Any]]:
+    """`section.key=value` as changes; the value as in TOML, or else as plain text."""
+    name, equals, value = text.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise UsageError(f"--set {text!r}: write it as SECTION.KEY=VALUE")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return {section: {key: parsed}}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The changes that a TOML file asks for; its `data.input` made relative to its folder."""
+    try:
+        changes = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the config {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a TOML file: {error}") from error
+    data = changes.get("data")
+    if isinstance(data, dict) and "input" in data:
+        inputs = _coerced(data["input"], tuple, "data.input")
+        data["input"] = tuple(str(path.parent / name) for name in inputs)
+    return changes
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config, or one section of it, as plain JSON values."""
+    return dataclasses.asdict(config)

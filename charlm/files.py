@@ -80,6 +80,7 @@ def new_folder(path: Path, *, replace: bool = False, marks: tuple[str, ...] = ()
     ever replaced. If the block raises, nothing is left behind.
     """
     check_output(path, replace=replace, marks=marks)
+    made_parent = not path.parent.exists()
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = temporary_name(path)
@@ -90,6 +91,9 @@ def new_folder(path: Path, *, replace: bool = False, marks: tuple[str, ...] = ()
             _swap(staging, path)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
+        if made_parent:
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
         raise
 
 

@@ -13,7 +13,7 @@ ORDER = [
     "errors", "config", "settings", "files", "tensors",
     "data.source", "data.text", "data.vocab", "data.corpus", "data.batches",
     "run",
-    "model.device", "model.cells", "model.network",
+    "model.device", "model.cells", "model.recurrence", "model.network",
     "evaluation.metrics", "evaluation.evaluator",
     "generation.stepper", "generation.torch_stepper", "generation.sampler", "generation.filler",
     "training.optim", "training.planner", "training.signals", "training.progress",

@@ -76,7 +76,8 @@ class Streams:
         spare = len(ids) - 1 - self._batch_size * seq_len
         self._offsets = min(seq_len, spare + 1) if random_offset else 1
         self._length = (len(ids) - self._offsets) // self._batch_size
-        self._ids, self._seq_len, self._seed, self._reset = ids, seq_len, seed, reset
+        # A plain array: slicing a memory map costs several times as much.
+        self._ids, self._seq_len, self._seed, self._reset = np.asarray(ids), seq_len, seed, reset
         # The last window of an epoch may be shorter: no tail is dropped.
         self.per_epoch = -(-self._length // seq_len)
         # Remembered from step to step, since making a random generator takes a while.

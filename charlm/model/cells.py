@@ -2,8 +2,9 @@
 
 The plain statement of the mathematics to which `torch.nn` and the NumPy stepper are held. The input
 product of a whole text, with every bias that may join it, is one matrix product made before the
-loop, so that a step adds only what depends on the state. Operations on parts that stand side by
-side are done together: a step is short work, and calling it costs as much as doing it.
+loop, so that a step adds only what depends on the state. The gradient of the recurrent weights is
+one product too, made after the loop back (`RecurrentWeights`). Operations on parts that stand side
+by side are done together: a step is short work, and calling it costs as much as doing it.
 
     x (B, G*H): a step's input product       h (B, H), c (B, H): the state
     u (H, G*H): recurrent weights            r (H, P): an LSTM's projection, or None
@@ -13,12 +14,13 @@ the forget gate of Gers et al. 2000 and the projection of Sak et al. 2014. GRU: 
 with the reset gate after the recurrent product, as in cuDNN.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 State = Tensor | tuple[Tensor, Tensor]
 
@@ -31,15 +33,16 @@ def rnn_step(
     return h, h
 
 
-def gru_step(x: Tensor, h: Tensor, u: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor]:
-    """r, z = sigmoid(x + U h); n = tanh(x + r * (U h + b)); h' = n + z * (h - n).
+def gru_step(x: Tensor, a: Tensor, h: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """r, z = sigmoid(a + U h); n = tanh(x + r * (a + U h)); h' = n + z * (h - n).
 
-    b (3*H): biases that stand with U h, since r gates the candidate's.
+    x (B, H): the candidate's input product. a (B, 3*H): that of r and z, and the bias that stands
+    with the candidate's U h, since r gates them.
     """
-    gates = 2 * h.shape[-1]
-    product = h @ u if b is None else torch.addmm(b, h, u)
-    r, z = torch.sigmoid(x[:, :gates] + product[:, :gates]).chunk(2, dim=-1)
-    n = torch.tanh(torch.addcmul(x[:, gates:], r, product[:, gates:]))
+    hidden = h.shape[-1]
+    r_z, product = torch.split(torch.addmm(a, h, u), [2 * hidden, hidden], dim=-1)
+    r, z = torch.sigmoid(r_z).chunk(2, dim=-1)
+    n = torch.tanh(torch.addcmul(x, r, product))
     h = torch.lerp(n, h, z)
     return h, h
 
@@ -60,14 +63,35 @@ def lstm_step(
 
 
 def unroll(
-    step: Callable[[Tensor, State], tuple[Tensor, State]], inputs: Tensor, state: State
+    step: Callable[..., tuple[Tensor, State]], inputs: Sequence[Tensor], state: State
 ) -> tuple[Tensor, State]:
     """The loop over time: `step` on each of inputs (T, B, ...); outputs (T, B, ...), last state."""
     outputs = []
-    for x in inputs.unbind():
-        output, state = step(x, state)
+    for parts in zip(*(tensor.unbind() for tensor in inputs), strict=True):
+        output, state = step(*parts, state)
         outputs.append(output)
     return torch.stack(outputs), state
+
+
+class RecurrentWeights(torch.autograd.Function):
+    """Gives U its gradient, where the steps multiply by a U that autograd does not follow.
+
+    A step computes s = a + h U. The gradient of U is the sum over time of h' ds, and ds is also the
+    gradient of a: so one product over all steps does what autograd would do step by step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, u: Tensor, hs: list[Tensor]) -> Tensor:
+        """a (T, B, G*H) as it is. hs: is to hold the first h (B, H) and the outputs (T, B, H)."""
+        ctx.hs = hs
+        return a.view_as(a)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        first, outputs = ctx.hs
+        later = outputs[:-1].flatten(0, 1).T @ gradient[1:].flatten(0, 1)
+        return gradient, later.addmm_(first.T, gradient[0]), None
 
 
 class Recurrent(nn.Module):
@@ -106,7 +130,7 @@ class Recurrent(nn.Module):
                 values = torch.empty(shape).uniform_(-(hidden_size**-0.5), hidden_size**-0.5)
                 setattr(self, f"{name}_l{k}", nn.Parameter(values))
 
-    def _step(self, k: int) -> Callable[[Tensor, State], tuple[Tensor, State]]:
+    def _step(self, k: int, u: Tensor) -> Callable[..., tuple[Tensor, State]]:
         raise TypeError("a cell of its own defines this")
 
     def _weight(self, name: str, k: int) -> Any:
@@ -119,19 +143,28 @@ class Recurrent(nn.Module):
         for k in range(self.num_layers):
             if k and self._dropout:
                 x = nn.functional.dropout(x, self._dropout, self.training)
-            inputs = nn.functional.linear(x, self._weight("weight_ih", k), self._input_bias(k))
-            x, states[k] = unroll(self._step(k), inputs, states[k])
+            x, states[k] = self._layer(k, x, states[k])
         if isinstance(states[0], tuple):
             hidden, cell = zip(*states, strict=True)
             return x, (torch.stack(hidden), torch.stack(cell))
         return x, torch.stack([part for part in states if isinstance(part, Tensor)])
 
-    def _input_bias(self, k: int) -> Tensor | None:
-        """The biases that can be added before the loop: both, where no gate comes between."""
-        if not self.bias:
-            return None
-        both: Tensor = self._weight("bias_ih", k) + self._weight("bias_hh", k)
-        return both
+    def _layer(self, k: int, x: Tensor, state: State) -> tuple[Tensor, State]:
+        u, hs = self._weight("weight_hh", k).T, list[Tensor]()
+        *others, added = self._inputs(k, x)
+        added = RecurrentWeights.apply(added, u, hs)  # type: ignore[no-untyped-call]
+        outputs, after = unroll(self._step(k, u.detach()), [*others, added], state)
+        first = state[0] if isinstance(state, tuple) else state
+        hs += [first.detach(), outputs.detach()]
+        return outputs, after
+
+    def _inputs(self, k: int, x: Tensor) -> list[Tensor]:
+        """What the steps of a layer take, (T, B, G*H) each; h U is added to the last.
+
+        Both biases are added before the loop, where no gate comes between.
+        """
+        bias = self._weight("bias_ih", k) + self._weight("bias_hh", k) if self.bias else None
+        return [nn.functional.linear(x, self._weight("weight_ih", k), bias)]
 
     def _states(self, x: Tensor, state: State | None) -> list[State]:
         """The state of each layer, zero where there is none."""
@@ -151,24 +184,32 @@ class RNN(Recurrent):
         super().__init__(*sizes, **options)
         self._activation = {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
 
-    def _step(self, k: int) -> Any:
-        return partial(rnn_step, u=self._weight("weight_hh", k).T, activation=self._activation)
+    def _step(self, k: int, u: Tensor) -> Any:
+        return partial(rnn_step, u=u, activation=self._activation)
 
 
 class GRU(Recurrent):
     gates = 3
 
-    def _input_bias(self, k: int) -> Tensor | None:
-        bias: Tensor | None = self._weight("bias_ih", k)
-        return bias
+    def _inputs(self, k: int, x: Tensor) -> list[Tensor]:
+        sizes = [2 * self.hidden_size, self.hidden_size]
+        w_gates, w_candidate = self._weight("weight_ih", k).split(sizes)
+        b_gates, b_candidate, c = None, None, x.new_zeros(self.hidden_size)
+        if self.bias:
+            c_gates, c = self._weight("bias_hh", k).split(sizes)
+            b_gates, b_candidate = self._weight("bias_ih", k).split(sizes)
+            b_gates = b_gates + c_gates
+        gates = nn.functional.linear(x, w_gates, b_gates)
+        candidate = nn.functional.linear(x, w_candidate, b_candidate)
+        return [candidate, torch.cat([gates, c.expand_as(candidate)], dim=-1)]
 
-    def _step(self, k: int) -> Any:
-        return partial(gru_step, u=self._weight("weight_hh", k).T, b=self._weight("bias_hh", k))
+    def _step(self, k: int, u: Tensor) -> Any:
+        return partial(gru_step, u=u)
 
 
 class LSTM(Recurrent):
     gates = 4
 
-    def _step(self, k: int) -> Any:
+    def _step(self, k: int, u: Tensor) -> Any:
         r = self._weight("weight_hr", k)
-        return partial(lstm_step, u=self._weight("weight_hh", k).T, r=None if r is None else r.T)
+        return partial(lstm_step, u=u, r=None if r is None else r.T)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from charlm.config import ModelConfig
-from charlm.model import cells
+from charlm.model import cells, recurrence
 from charlm.model.cells import State
 from charlm.model.device import pick_device
 from charlm.run import Run, input_symbols
@@ -26,7 +26,7 @@ Cells = dict[str, Callable[..., nn.Module]]
 
 # By `model.implementation`; one interface and the same parameters in both.
 IMPLEMENTATIONS: dict[str, Cells] = {
-    "torch": {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM},
+    "torch": {"rnn": recurrence.RNN, "gru": recurrence.GRU, "lstm": nn.LSTM},
     "scratch": {"rnn": cells.RNN, "gru": cells.GRU, "lstm": cells.LSTM},
 }
 CELLS = IMPLEMENTATIONS["torch"]

@@ -54,10 +54,11 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 def clip(model: nn.Module, largest_norm: float) -> float:
     """Scale the gradient down to an L2 norm of `largest_norm` (0: leave it); the norm it had."""
-    parameters = [p for p in model.parameters() if p.grad is not None]
-    total = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    norm = total.item()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+    norm: float = torch.linalg.vector_norm(norms).item()
     # Most gradients need no scaling, and passing over them to multiply by 1 is not free.
     if largest_norm and norm > largest_norm:
-        nn.utils.clip_grads_with_norm_(parameters, largest_norm, total)
+        for gradient in gradients:
+            gradient.mul_(largest_norm / norm)
     return norm

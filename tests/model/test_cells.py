@@ -1,4 +1,5 @@
-"""The cells from scratch are those of torch.nn: outputs, states and gradients."""
+"""The cells from scratch, and the faster RNN and GRU, are those of torch.nn: outputs, states and
+gradients."""
 
 from itertools import product
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from charlm.model import cells
+from charlm.model import cells, recurrence
 from charlm.model.cells import gru_step, lstm_step, rnn_step, unroll
 
 T, B, X, H = 7, 3, 5, 6
@@ -16,6 +17,8 @@ TWINS = {
     "gru": (cells.GRU, nn.GRU, {}),
     "lstm": (cells.LSTM, nn.LSTM, {}),
     "projected": (cells.LSTM, nn.LSTM, {"proj_size": 4}),
+    "faster rnn": (recurrence.RNN, nn.RNN, {}),
+    "faster gru": (recurrence.GRU, nn.GRU, {}),
 }
 CASES = list(product(TWINS, (1, 3), (True, False), (True, False)))
 
@@ -63,8 +66,8 @@ def test_gradients_of_a_step_are_those_of_the_function() -> None:
         (random(B, H), random(B, H), random(H, H)),
     )
     assert gradcheck(
-        lambda x, h, u, b: gru_step(x, h, u, b)[0],
-        (random(B, 3 * H), random(B, H), random(H, 3 * H), random(3 * H)),
+        lambda x, a, h, u: gru_step(x, a, h, u)[0],
+        (random(B, H), random(B, 3 * H), random(B, H), random(H, 3 * H)),
     )
     assert gradcheck(
         lambda x, h, c, u, r: lstm_step(x, (h, c), u, r)[1],
@@ -72,9 +75,27 @@ def test_gradients_of_a_step_are_those_of_the_function() -> None:
     )
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", [recurrence.RNN, recurrence.GRU, cells.RNN, cells.GRU, cells.LSTM])
+def test_gradients_of_a_sequence_are_those_of_the_function(
+    kind: type[nn.Module], bias: bool
+) -> None:
+    torch.manual_seed(0)
+    module = kind(X, H, 2, bias=bias).double()
+    names = [name for name, _ in module.named_parameters()]
+
+    def outputs(x: Tensor, h: Tensor, *weights: Tensor) -> Tensor:
+        state = (h, h.cos()) if kind is cells.LSTM else h
+        given = dict(zip(names, weights, strict=True))
+        return torch.func.functional_call(module, given, (x, state))[0]
+
+    weights = [parameter.detach().requires_grad_() for parameter in module.parameters()]
+    assert torch.autograd.gradcheck(outputs, (random(3, 2, X), random(2, 2, H), *weights))
+
+
 def test_the_loop_carries_the_state() -> None:
     inputs = torch.arange(5.0).reshape(5, 1, 1)
-    outputs, last = unroll(lambda x, s: (x + s, x + s), inputs, torch.zeros(1, 1))
+    outputs, last = unroll(lambda x, s: (x + s, x + s), [inputs], torch.zeros(1, 1))
     assert outputs.flatten().tolist() == [0, 1, 3, 6, 10]
     assert last.item() == 10
 

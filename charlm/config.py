@@ -125,6 +125,9 @@ class TrainingConfig:
         0.15, "bidirectional: share of the tokens that are masked and predicted", above=0, below=1
     )
     mask_span: int = setting(10, "bidirectional: longest masked run of tokens", at_least=1)
+    mask_single: float = setting(
+        0.7, "bidirectional: share of the masked runs that are one token", at_least=0, at_most=1
+    )
     reset: float = setting(
         0.01, "chance per window that a stream's carried state is zeroed", at_least=0, at_most=1
     )

@@ -17,8 +17,6 @@ Ids = npt.NDArray[Any]
 
 # The target of a place that is not predicted; torch's cross_entropy leaves it out.
 IGNORED = -100
-# Share of the masked runs that are a single place.
-SINGLE_GAPS = 0.7
 # Steps whose resets are drawn together.
 RESET_BLOCK = 256
 
@@ -143,6 +141,17 @@ class Windows:
         return _offset(self._seed, epoch, self._offsets) + self._seq_len * order
 
 
+@dataclass(frozen=True)
+class MaskShape:
+    """share: of the places that are masked, in runs of 1 to `longest`; single: of the runs that
+    are one place. The others are of any length alike.
+    """
+
+    share: float
+    longest: int
+    single: float
+
+
 class MaskedWindows:
     """What a bidirectional model learns from: windows in which some tokens are masked.
 
@@ -158,40 +167,35 @@ class MaskedWindows:
         *,
         seed: int,
         mask_id: int,
-        mask_frac: float,
-        mask_span: int,
+        mask: MaskShape,
     ) -> None:
         self._windows = Windows(ids, batch_size, seq_len, seed=seed, random_offset=True)
-        self._seed, self._mask_id = seed, mask_id
-        self._mask_frac, self._mask_span = mask_frac, mask_span
+        self._seed, self._mask_id, self._mask = seed, mask_id, mask
         self.per_epoch = self._windows.per_epoch
 
     def __getitem__(self, step: int) -> Batch:
         batch = self._windows[step]
         generator = _generator(self._seed, step, 3)
-        mask = draw_mask(generator, batch.inputs.shape, self._mask_frac, self._mask_span)
+        mask = draw_mask(generator, batch.inputs.shape, self._mask)
         inputs = np.where(mask, self._mask_id, batch.inputs)
         return Batch(inputs, np.where(mask, batch.inputs, IGNORED), batch.carried)
 
 
 def draw_mask(
-    generator: np.random.Generator, shape: tuple[int, ...], share: float, longest: int
+    generator: np.random.Generator, shape: tuple[int, ...], mask: MaskShape
 ) -> npt.NDArray[np.bool_]:
-    """(T, B): True for about `share` of the places, at least one, in runs of 1 to `longest`.
-
-    Most runs are single places, which are asked for most; the others are of any length alike.
-    """
-    longest = min(longest, shape[0])
-    weights = np.full(longest, (1 - SINGLE_GAPS) / max(1, longest - 1))
-    weights[0] = SINGLE_GAPS if longest > 1 else 1.0
+    """(T, B): True for about `mask.share` of the places, at least one."""
+    longest = min(mask.longest, shape[0])
+    weights = np.full(longest, (1 - mask.single) / max(1, longest - 1))
+    weights[0] = mask.single if longest > 1 else 1.0
     sizes = generator.choice(np.arange(1, longest + 1), size=shape, p=weights)
-    begins = generator.random(shape) < share / (weights @ np.arange(1, longest + 1))
-    mask = np.zeros(shape, dtype=np.bool_)
+    begins = generator.random(shape) < mask.share / (weights @ np.arange(1, longest + 1))
+    masked = np.zeros(shape, dtype=np.bool_)
     for k in range(longest):
-        mask[k:] |= (begins & (sizes > k))[: shape[0] - k]
-    if not mask.any():
-        mask[tuple(generator.integers(shape))] = True
-    return mask
+        masked[k:] |= (begins & (sizes > k))[: shape[0] - k]
+    if not masked.any():
+        masked[tuple(generator.integers(shape))] = True
+    return masked
 
 
 SAMPLINGS: dict[str, type[Streams] | type[Windows]] = {"sequential": Streams, "random": Windows}

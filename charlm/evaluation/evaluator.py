@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charlm.data.batches import draw_mask
+from charlm.data.batches import MaskShape, draw_mask
 from charlm.data.vocab import UNK_ID, Vocab
 from charlm.errors import DataError
 from charlm.evaluation.metrics import Score
@@ -106,12 +106,11 @@ def _bytes(targets: Ids, vocab: Vocab, unknown: int) -> int | None:
 
 
 def evaluate_masked(
-    model: CharLM, ids: Ids, vocab: Vocab, *, window: int, mask_frac: float, mask_span: int
+    model: CharLM, ids: Ids, vocab: Vocab, *, window: int, mask: MaskShape
 ) -> Score:
     """The surprise of a bidirectional model at masked tokens of a text, always the same ones.
 
-    The text is read in windows of `window` tokens, the last one shorter; in each about `mask_frac`
-    of the tokens are masked, in runs of at most `mask_span`.
+    The text is read in windows of `window` tokens, the last one shorter.
     """
     whole = len(ids) // window * window
     parts = [ids[:whole].reshape(-1, window), ids[None, whole:]]
@@ -122,10 +121,10 @@ def evaluate_masked(
         for rows in (part[k : k + STREAMS] for part in parts for k in range(0, len(part), STREAMS)):
             if rows.size:
                 texts = np.ascontiguousarray(rows.T, dtype=np.int64)
-                mask = draw_mask(generator, texts.shape, mask_frac, mask_span)
-                nats += _masked_nats(model, texts, mask)
-                count += int(mask.sum())
-                unknown += int((texts[mask] == UNK_ID).sum())
+                masked = draw_mask(generator, texts.shape, mask)
+                nats += _masked_nats(model, texts, masked)
+                count += int(masked.sum())
+                unknown += int((texts[masked] == UNK_ID).sum())
     finally:
         model.train(was_training)
     return Score(nats, count, unknown, level=vocab.level, masked=True)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from charlm.config import Config
-from charlm.data.batches import IGNORED, SAMPLINGS, Batch, Batches, MaskedWindows
+from charlm.config import Config, TrainingConfig
+from charlm.data.batches import IGNORED, SAMPLINGS, Batch, Batches, MaskedWindows, MaskShape
 from charlm.data.corpus import Corpus
 from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
@@ -51,15 +51,18 @@ class Best:
         return False
 
 
+def mask_shape(settings: TrainingConfig) -> MaskShape:
+    return MaskShape(settings.mask_frac, settings.mask_span, settings.mask_single)
+
+
 def make_batches(config: Config, corpus: Corpus) -> Batches:
     """What the settings train on: streams, windows, or windows with gaps to fill."""
     ids, settings = corpus.split("train"), config.training
     sizes = (settings.batch_size, settings.seq_len)
     if config.model.bidirectional:
         return MaskedWindows(
-            ids, *sizes, seed=settings.seed, mask_id=len(corpus.vocab),
-            mask_frac=settings.mask_frac, mask_span=settings.mask_span,
-        )  # fmt: skip
+            ids, *sizes, seed=settings.seed, mask_id=len(corpus.vocab), mask=mask_shape(settings)
+        )
     return SAMPLINGS[settings.sampling](
         ids, *sizes, seed=settings.seed, reset=settings.reset, random_offset=settings.random_offset
     )
@@ -207,8 +210,8 @@ class Trainer:
         settings = self.config.training
         if self.config.model.bidirectional:
             score = evaluate_masked(
-                self.model, self.valid, self.corpus.vocab, window=settings.seq_len,
-                mask_frac=settings.mask_frac, mask_span=settings.mask_span,
+                self.model, self.valid, self.corpus.vocab,
+                window=settings.seq_len, mask=mask_shape(settings),
             )  # fmt: skip
         else:
             score = evaluate(self.model, self.valid, self.corpus.vocab)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from charlm.config import ModelConfig
-from charlm.data.batches import IGNORED, MaskedWindows, draw_mask
+from charlm.data.batches import IGNORED, MaskedWindows, MaskShape, draw_mask
 from charlm.data.corpus import Corpus
 from charlm.evaluation.evaluator import evaluate_masked
 from charlm.model.network import CELLS, CharLM, weights_of
@@ -33,7 +33,7 @@ def test_a_masked_place_cannot_see_its_own_answer(cell: str, layers: int, width:
     torch.manual_seed(0)
     model = CharLM(config, V).eval()
     text = np.random.default_rng(0).integers(V, size=(T, B))
-    mask = draw_mask(np.random.default_rng(1), (T, B), 0.3, 3)
+    mask = draw_mask(np.random.default_rng(1), (T, B), MaskShape(0.3, 3, 0.7))
     other = np.where(mask, (text + 1) % V, text)
     masked = [torch.from_numpy(np.where(mask, V, t)) for t in (text, other)]
     assert torch.equal(model(masked[0])[0], model(masked[1])[0])
@@ -62,7 +62,7 @@ def test_a_plain_next_character_loss_would_leak() -> None:
         for text in noise:
             inputs, targets = text[:-1], text[1:]
             if masked:
-                mask = draw_mask(generator, inputs.shape, 0.15, 3)
+                mask = draw_mask(generator, inputs.shape, MaskShape(0.15, 3, 0.7))
                 inputs = np.where(mask, V, text[:-1])
                 targets = np.where(mask, text[:-1], IGNORED)
             logits, _ = model(torch.from_numpy(inputs))
@@ -82,13 +82,13 @@ def test_a_plain_next_character_loss_would_leak() -> None:
 def test_a_mask_has_a_place_and_is_of_its_shape(
     steps: int, streams: int, share: float, longest: int
 ) -> None:
-    mask = draw_mask(np.random.default_rng(0), (steps, streams), share, longest)
+    mask = draw_mask(np.random.default_rng(0), (steps, streams), MaskShape(share, longest, 0.7))
     assert mask.shape == (steps, streams)
     assert mask.any()
 
 
 def test_masks_are_of_the_share_and_the_lengths_asked_for() -> None:
-    mask = draw_mask(np.random.default_rng(0), (4000, 20), 0.15, 10)
+    mask = draw_mask(np.random.default_rng(0), (4000, 20), MaskShape(0.15, 10, 0.7))
     assert 0.12 < mask.mean() < 0.17
     edges = np.diff(np.pad(mask.astype(int), ((1, 1), (0, 0))), axis=0)
     runs = np.concatenate(
@@ -100,7 +100,7 @@ def test_masks_are_of_the_share_and_the_lengths_asked_for() -> None:
 
 def test_batches_hide_what_they_ask_for() -> None:
     ids = np.arange(1000) % 50
-    batches = MaskedWindows(ids, 4, 20, seed=0, mask_id=99, mask_frac=0.15, mask_span=10)
+    batches = MaskedWindows(ids, 4, 20, seed=0, mask_id=99, mask=MaskShape(0.15, 10, 0.7))
     for step in range(2 * batches.per_epoch):
         batch = batches[step]
         masked = batch.inputs == 99
@@ -123,7 +123,7 @@ def test_it_learns_to_fill(
     trainer.model.train()
     while trainer.done < 300:
         trainer.step(trainer.batches[trainer.done])
-    arguments = {"window": 20, "mask_frac": 0.15, "mask_span": 2}
+    arguments = {"window": 20, "mask": MaskShape(0.15, 2, 0.7)}
     score = evaluate_masked(trainer.model, trainer.valid, corpus.vocab, **arguments)
     assert score.perplexity < 1.5
     assert score == evaluate_masked(trainer.model, trainer.valid, corpus.vocab, **arguments)

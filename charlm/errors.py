@@ -39,6 +39,16 @@ class OutOfMemoryError(CharlmError):
     exit_code = 6
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was no memory left; on a CPU torch says so with a plain RuntimeError."""
+    if isinstance(error, MemoryError | OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    )
+
+
 class DivergedError(CharlmError):
     exit_code = 7
 

@@ -2,34 +2,96 @@
 
 A file is written under a temporary name beside its place, synced, and renamed over it: whoever
 looks, and whenever the power fails, sees the whole old file or the whole new one. A folder is
-filled under a temporary name and renamed when it is complete.
+filled under a temporary name and renamed when it is complete. What a killed process left under
+temporary names is swept away by the next one that works in the same place.
 """
 
 import contextlib
+import ctypes
+import errno
 import json
 import os
+import platform
 import secrets
 import shutil
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from charlm.errors import FileSystemError, UsageError
 
+# Called before every operation that changes the disk, with its name and path. The tests put
+# something here that fails or kills the process at the N-th.
+before_operation: Callable[[str, Path], None] = lambda operation, path: None  # noqa: E731
+
+LOCK, HOLDER = ".lock", ".lock-holder"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextlib.contextmanager
-def naming(path: Path | str) -> Iterator[None]:
-    """Turn an OSError inside the block into a FileSystemError that names `path`."""
+def naming(path: Path | str, *, size: int | None = None) -> Iterator[None]:
+    """Turn an OSError inside the block into a FileSystemError that names `path`.
+
+    size: the bytes to be written there, for whoever has to make room.
+    """
     try:
         yield
     except OSError as error:
-        raise FileSystemError(f"{path}: {error.strerror or error}") from error
+        reason = error.strerror or str(error)
+        if error.errno in FULL:
+            reason += _room(Path(path), size)
+        raise FileSystemError(f"{path}: {reason}") from error
+
+
+def _room(path: Path, size: int | None) -> str:
+    """What is needed and what there is, as far as they are known."""
+    needed = "" if size is None else f"{size / 1e6:,.3f} MB needed, "
+    with contextlib.suppress(OSError):
+        existing = next(folder for folder in path.absolute().parents if folder.exists())
+        return f" ({needed}{shutil.disk_usage(existing).free / 1e6:,.3f} MB free); make room first"
+    return ""
 
 
 def temporary_name(path: Path) -> Path:
     """A name beside `path` that nothing else uses, and that says whose it is."""
     # The name's start alone is kept: a long name plus the suffix might pass the system's limit.
-    return path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    owner = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name[:80]}.{owner}.tmp")
+
+
+def _host() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes of this machine that are no more left under temporary names."""
+    for path in folder.glob(".*.tmp"):
+        host, _, rest = path.name.removesuffix(".tmp").rpartition(".")[2].partition("-")
+        number = rest.partition("-")[0]
+        if host == _host() and number.isdecimal() and not _alive(int(number)):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """A file or a folder, as far as it can be removed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":
+        return True  # asking would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -37,19 +99,22 @@ def write_bytes(path: Path, data: bytes) -> None:
 
     Raises FileSystemError; what was there before is then still there.
     """
-    with naming(path):
+    with naming(path, size=len(data)):
         target = Path(os.path.realpath(path))
         temporary = temporary_name(target)
         try:
-            with temporary.open("xb") as file:
+            with output(temporary) as file:
                 file.write(data)
+                before_operation("sync", temporary)
                 file.flush()
                 os.fsync(file.fileno())
             if target.exists():
+                before_operation("mode", temporary)
                 shutil.copymode(target, temporary)
+            before_operation("replace", target)
             temporary.replace(target)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
             raise
         sync_folder(target.parent)
 
@@ -60,8 +125,68 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (text + "\n").encode("utf-8"))
 
 
+class Output:
+    """A new file that is written from its beginning to its end."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._path, self._file = path, file
+        self.flush, self.fileno = file.flush, file.fileno
+
+    def write(self, data: bytes) -> None:
+        before_operation("write", self._path)
+        self._file.write(data)
+
+
+@contextlib.contextmanager
+def output(path: Path) -> Iterator[Output]:
+    """Open a file that must not be there yet."""
+    before_operation("open", path)
+    with path.open("xb") as file:
+        yield Output(path, file)
+
+
+def append(path: Path, text: str) -> None:
+    """Add to the end of a log. Raises OSError."""
+    before_operation("append", path)
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def size(path: Path) -> int:
+    """The bytes of a file; 0 where there is none."""
+    return path.stat().st_size if path.is_file() else 0
+
+
+def truncate(path: Path, length: int) -> None:
+    """Cut off what a log has beyond its first `length` bytes."""
+    if size(path) > length:
+        with naming(path):
+            before_operation("truncate", path)
+            os.truncate(path, length)
+
+
+def keep_copy(path: Path, copy: Path) -> None:
+    """Make `copy` what `path` is, if there is such a file; `path` itself stays throughout."""
+    if not path.exists():
+        return
+    with naming(copy):
+        temporary = temporary_name(copy)
+        try:
+            before_operation("copy", temporary)
+            try:
+                os.link(path, temporary)
+            except OSError:  # not every file system has links
+                shutil.copy2(path, temporary)
+            before_operation("replace", copy)
+            temporary.replace(copy)
+        except BaseException:
+            remove(temporary)
+            raise
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in `folder` survive a power cut (Windows cannot, and needs not)."""
+    before_operation("sync folder", folder)
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -72,32 +197,70 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, *, replace: bool = False, marks: tuple[str, ...] = ()) -> Iterator[Path]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in `folder`; a process that dies lets go of it.
+
+    Raises FileSystemError, naming the process that has it.
+    """
+    from filelock import FileLock, Timeout
+
+    with naming(folder):
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise FileSystemError(
+                f"{folder} is in use by process {_holder(folder)}; wait for it, or name another"
+            ) from None
+    try:
+        # In a file of its own: to ask for the lock empties the lock's file.
+        write_bytes(folder / HOLDER, f"{os.getpid()}\n".encode())
+        sweep(folder)
+        yield
+    finally:
+        remove(folder / HOLDER)
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return (folder / HOLDER).read_text(encoding="ascii").strip()[:20]
+    return "(unknown)"
+
+
+@contextlib.contextmanager
+def new_folder(
+    path: Path, *, replace: bool = False, marks: tuple[str, ...] = (), instead: str = ""
+) -> Iterator[Path]:
     """Yield a temporary folder to fill; at the end of the block it becomes `path`.
 
     A folder already there is refused (UsageError), or, with `replace`, takes its leave once the new
     one is complete; only one that is empty or holds a file of `marks`, such as "config.json", is
-    ever replaced. If the block raises, nothing is left behind.
+    ever replaced. If the block raises, nothing is left behind. instead: what else a user whose
+    folder is refused could do.
     """
-    check_output(path, replace=replace, marks=marks)
+    check_output(path, replace=replace, marks=marks, instead=instead)
     made_parent = not path.parent.exists()
     with naming(path):
+        before_operation("make folder", path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         staging = temporary_name(path)
         staging.mkdir()
     try:
         yield staging
+        check_output(path, replace=replace, marks=marks, instead=instead)
         with naming(path):
-            _swap(staging, path)
+            _put_in_place(staging, path)
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        remove(staging)
         if made_parent:
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
         raise
 
 
-def check_output(path: Path, *, replace: bool, marks: tuple[str, ...]) -> None:
+def check_output(path: Path, *, replace: bool, marks: tuple[str, ...], instead: str = "") -> None:
     """Refuse an output folder that is in the way, before any work is done."""
     with naming(path):
         if path.exists() and not path.is_dir():
@@ -108,24 +271,49 @@ def check_output(path: Path, *, replace: bool, marks: tuple[str, ...]) -> None:
     if not ours:
         raise UsageError(f"the output {path} already holds other files; give another with -o")
     if not replace:
-        raise UsageError(f"the output {path} already exists; give another with -o, or add --force")
+        raise UsageError(
+            f"the output {path} already exists; give another with -o{instead}, or add --force"
+        )
+    with locked(path):
+        pass  # nobody is at work there
 
 
-def _swap(staging: Path, path: Path) -> None:
+def _put_in_place(staging: Path, path: Path) -> None:
     for folder, _, names in os.walk(staging):
         for name in names:
+            before_operation("sync", Path(folder) / name)
             with (Path(folder) / name).open("rb+") as file:
                 os.fsync(file.fileno())
         sync_folder(Path(folder))
-    old = temporary_name(path)
-    with contextlib.suppress(FileNotFoundError):
-        path.rename(old)
-    try:
+    before_operation("rename", path)
+    if not path.exists():
         staging.rename(path)
-    except OSError:
-        if old.exists():
+    elif _exchanged(staging, path):
+        remove(staging)
+    else:
+        # For a moment nothing has the name: what was there keeps one that nobody sweeps away.
+        old = path.with_name(f"{path.name[:80]}.before-{secrets.token_hex(4)}")
+        path.rename(old)
+        try:
+            before_operation("rename", staging)
+            staging.rename(path)
+        except OSError:
             old.rename(path)
-        raise
+            raise
+        remove(old)
     sync_folder(path.parent)
-    if old.exists():
-        shutil.rmtree(old)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swap two names at once, where the system has a call for it."""
+    if os.name != "posix":
+        return False
+    libc: Any = ctypes.CDLL(None)
+    names = os.fsencode(one), os.fsencode(other)
+    if hasattr(libc, "renameat2"):  # Linux
+        here, exchange = -100, 2
+        return bool(libc.renameat2(here, names[0], here, names[1], exchange) == 0)
+    if hasattr(libc, "renamex_np"):  # macOS
+        swap = 2
+        return bool(libc.renamex_np(*names, swap) == 0)
+    return False

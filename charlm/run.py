@@ -141,15 +141,17 @@ def save_run(folder: Path, config: Config, corpus: Corpus, corpus_path: str) -> 
     """
     record = {"path": corpus_path, "sha256": corpus.sha256, "splits": corpus.splits}
     corpus.vocab.save(folder / VOCAB)
-    write_json(
-        folder / CONFIG,
-        {
-            "format": FORMAT,
-            "charlm": charlm.__version__,
-            "config": to_dict(config),
-            "corpus": record,
-        },
-    )
+    write_json(folder / CONFIG, config_record(config, record))
+
+
+def config_record(config: Config, corpus: Mapping[str, Any]) -> dict[str, Any]:
+    """What config.json holds. corpus: how the run names its corpus."""
+    return {
+        "format": FORMAT,
+        "charlm": charlm.__version__,
+        "config": to_dict(config),
+        "corpus": dict(corpus),
+    }
 
 
 def _read_json(path: Path, run: Path) -> Any:

@@ -1,6 +1,7 @@
 """What several tests share: a text, a corpus, a trained run, and the command line in-process."""
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from charlm.cli import main
 from charlm.cli.main import run as run_cli
 from charlm.config import Config
 from charlm.data.corpus import Corpus, build_corpus
@@ -50,6 +52,7 @@ def charlm(
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
+        monkeypatch.setattr(main, "STARTED", time.monotonic())
         code = run_cli([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)

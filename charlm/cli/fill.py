@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.inputs import check_known, load_run, print_json
+from charlm.cli.inputs import check_known, load_run, print_json, show
 from charlm.cli.options import json_option, model_option
 from charlm.errors import DataError, UsageError
 
@@ -48,9 +48,9 @@ def fill(
                      if gap is None]  # fmt: skip
             print_json({"text": filled, "fills": fills, "probability": filling.probability})
         elif num_samples == 1:
-            click.echo(filled)
+            show(f"{filled}\n")
         else:
-            click.echo(f"{filling.probability:.4f}\t{filled}")
+            show(f"{filling.probability:.4f}\t{filled}\n")
 
 
 def _read(text: str, mask: str, run: "Run") -> list[int | None]:

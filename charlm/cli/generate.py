@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from charlm.cli.inputs import check_known, load_run, print_json, source_of
+from charlm.cli.inputs import check_known, load_run, print_json, show, source_of
 from charlm.cli.options import changes_of, json_option, model_option, setting_options
 from charlm.config import GenerationConfig
 from charlm.errors import UsageError
@@ -93,11 +93,11 @@ def _read_prefix(
 
 
 def _print_as_it_comes(prefix: str, stream: Any, out: TextIO) -> None:
-    out.write(prefix)
+    show(prefix, out=out)
     out.flush()
     flushed, terminal, last = time.monotonic(), out.isatty(), prefix[-1:]
     for _, text in stream:
-        out.write(text)
+        show(text, out=out)
         last = text[-1:] or last
         if terminal or time.monotonic() - flushed > FLUSH_SECONDS:
             out.flush()
@@ -122,4 +122,4 @@ def _print_whole(prefix: str, sample: "Sample", seed: int, as_json: bool, separa
     if separate:
         click.echo(SEPARATOR)
     whole = prefix + sample.text
-    click.echo(whole, nl=not whole.endswith("\n"))
+    show(whole if whole.endswith("\n") else f"{whole}\n")

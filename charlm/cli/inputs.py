@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -88,6 +88,14 @@ def reading_bar(name: str) -> Iterator[Callable[[int], None]]:
         yield lambda characters: bar.update(characters) and None
 
 
+def show(text: str, *, out: TextIO | None = None) -> None:
+    """Write a text that is not our own: to the letter, but on a terminal without its controls."""
+    from charlm.data.text import for_terminal
+
+    out = out or sys.stdout
+    out.write(for_terminal(text) if out.isatty() else text)
+
+
 def print_json(value: dict[str, Any]) -> None:
     """One object, one line."""
     click.echo(json.dumps(value, ensure_ascii=False))
@@ -95,7 +103,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 def note(message: str) -> None:
     """Anything that is not a result."""
-    click.echo(message, err=True)
+    show(message + "\n", out=sys.stderr)
 
 
 def seconds_since(moment: float) -> float:

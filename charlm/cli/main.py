@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 # The command's own beginning: `train --time` counts from here, imports included.
@@ -13,7 +14,7 @@ STARTED = time.monotonic()
 import click  # noqa: E402
 
 import charlm  # noqa: E402
-from charlm.errors import CharlmError, Stopped  # noqa: E402
+from charlm.errors import CharlmError, Stopped, is_out_of_memory  # noqa: E402
 
 # Command -> (module, what it does). A module is imported when its command runs.
 COMMANDS = {
@@ -83,6 +84,9 @@ def main() -> None:
         # A terminal that lacks a character shows its escape; no text may end the program.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -90,6 +94,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C does, cleaning up on the way; training has handlers of its own, which save."""
+    raise Stopped(number, f"stopped by {signal.Signals(number).name}")
 
 
 def run(arguments: list[str]) -> int:
@@ -106,9 +115,9 @@ def run(arguments: list[str]) -> int:
     except CharlmError as error:
         _traceback_if_asked(arguments)
         return _fail(str(error), error.exit_code)
-    except MemoryError:
-        return _fail("out of memory: lower --batch-size, --seq-len or --hidden-size", 6)
     except Exception as error:
+        if is_out_of_memory(error):
+            return _fail("out of memory: lower --batch-size, --seq-len or --hidden-size", 6)
         _traceback_if_asked(arguments)
         return _fail(
             f"a bug in charlm: {type(error).__name__}: {error} (charlm --debug … shows where)", 1
@@ -123,5 +132,7 @@ def _traceback_if_asked(arguments: list[str]) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo("Error: " + " ".join(message.split("\n")), err=True)
+    from charlm.data.text import for_terminal
+
+    click.echo("Error: " + for_terminal(" ".join(message.split("\n"))), err=True)
     return code

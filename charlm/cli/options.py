@@ -88,6 +88,17 @@ def merged(*parts: Changes) -> Changes:
     return result
 
 
+def given_changes(
+    options: dict[str, Any], config_file: Path | None, assignments: tuple[str, ...]
+) -> Changes:
+    """What a config file, --set and the options give; the later ones win."""
+    return merged(
+        read_toml(config_file) if config_file else {},
+        *(parse_assignment(text) for text in assignments),
+        changes_of(options),
+    )
+
+
 def resolve(
     options: dict[str, Any],
     *,
@@ -96,11 +107,7 @@ def resolve(
     assignments: tuple[str, ...] = (),
 ) -> tuple[Config, Changes]:
     """The complete settings, and those that were given. Raises UsageError."""
-    given = merged(
-        read_toml(config_file) if config_file else {},
-        *(parse_assignment(text) for text in assignments),
-        changes_of(options),
-    )
+    given = given_changes(options, config_file, assignments)
     config = configured(base or Config(), given)
     check(config)
     return config, given

@@ -21,17 +21,20 @@ from charlm.cli.options import (
     TEXT_SETTINGS,
     Changes,
     force_option,
+    given_changes,
     json_option,
     resolve,
     setting_options,
 )
-from charlm.config import Config
+from charlm.config import Config, check
 from charlm.errors import ModelError, UsageError
+from charlm.settings import configured
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
     from charlm.data.vocab import Vocab
     from charlm.run import Run
+    from charlm.training.session import Result
 
 MODEL_SETTINGS = [
     "model.rnn_type", "model.embedding_size", "model.hidden_size", "model.num_layers",
@@ -46,6 +49,9 @@ TRAINING_SETTINGS = [
 ]  # fmt: skip
 # Settings that do not change what a model's weights mean: all others of `model` must agree.
 FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")
+# What a training that is resumed may do otherwise than it began: when it ends, and what shows.
+LIMITS = ("time", "epochs", "max_steps")
+FREE_TO_RESUME = (*LIMITS, "patience", "device", "save_every", "sample_every")
 
 
 @click.command()
@@ -63,6 +69,11 @@ FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")
     "--set", "assignments", metavar="KEY=VALUE", multiple=True,
     help="Set anything, such as training.warmup=0.1 (repeatable).",
 )  # fmt: skip
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Go on with a training that was stopped, exactly; or, with a higher limit, that was done.",
+)
 @click.option("--init-from", metavar="RUN", help="Start from the weights of another run.")
 @force_option
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
@@ -70,13 +81,17 @@ FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")
 @json_option
 def train(
     inputs: tuple[str, ...], output: Path | None, config_file: Path | None,
-    assignments: tuple[str, ...], init_from: str | None, force: bool, dry_run: bool,
-    as_json: bool, **options: Any,
+    assignments: tuple[str, ...], resume: str | None, init_from: str | None, force: bool,
+    dry_run: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Train a model on INPUT: texts, folders, - for standard input, or one corpus; without any, on
     the sample that every Python carries. Makes a run; without flags, in two minutes.
 
-    Ctrl-C ends the training and keeps the model so far."""
+    Ctrl-C ends the training and keeps the model so far; --resume goes on."""
+    if resume is not None:
+        beside = {"INPUT": inputs, "-o": output, "--init-from": init_from, "--force": force}
+        _resume(resume, config_file, assignments, options, beside, dry_run, as_json)
+        return
     start_run = load_run(init_from) if init_from else None
     base = None
     if start_run:
@@ -92,11 +107,64 @@ def train(
     job.make_run(output, force)
     from charlm.training.session import train_run
 
-    result = train_run(output, job.config, start_run, started=main.STARTED)
+    _show(train_run(output, job.config, start_run, started=main.STARTED), as_json)
+
+
+def _show(result: "Result", as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
         click.echo(result)
+
+
+def _resume(
+    name: str,
+    config_file: Path | None,
+    assignments: tuple[str, ...],
+    options: dict[str, Any],
+    beside: dict[str, Any],
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Go on with a run, under its own settings."""
+    refused = [option for option, value in beside.items() if value]
+    if refused:
+        raise UsageError(f"--resume goes on with what {name} was begun with: drop {refused[0]}")
+    from charlm.run import open_run
+
+    path = Path(name)
+    chosen = path if path.suffix == ".safetensors" else None
+    run = open_run(path.parent.parent if chosen else path)
+    given = given_changes(options, config_file, assignments)
+    config = _same_but_for_limits(run, given)
+    note(describe(run.path.name, config, run.open_corpus().splits, len(run.vocab)))
+    if dry_run:
+        return
+    from charlm.training.checkpoint import find_checkpoint
+    from charlm.training.session import train_run
+
+    checkpoint = chosen or find_checkpoint(run.path)
+    _show(train_run(run.path, config, checkpoint=checkpoint, started=main.STARTED), as_json)
+
+
+def _same_but_for_limits(run: "Run", given: Changes) -> Config:
+    """The run's settings with new limits. Raises UsageError for any other change, with both."""
+    base = run.config
+    training = given.get("training", {})
+    if any(training.get(key) is not None for key in LIMITS):
+        base = configured(base, {"training": dict.fromkeys(LIMITS)})
+    config = configured(base, given)
+    check(config)
+    for section in given:
+        for key, value in vars(getattr(config, section)).items():
+            theirs = getattr(getattr(run.config, section), key)
+            free = FREE_TO_RESUME if section == "training" else ()
+            if value != theirs and key not in free:
+                raise UsageError(
+                    f"{section}.{key} is {value}, but {run.path} was begun with {theirs}; a "
+                    "training is resumed as it was begun"
+                )
+    return config
 
 
 def _refuse_other_settings(config: Config, start_run: "Run") -> None:
@@ -180,8 +248,9 @@ class Job:
         from charlm.files import check_output, new_folder
         from charlm.run import CONFIG, save_run
 
-        check_output(output, replace=force, marks=(CONFIG,))
-        with new_folder(output, replace=force, marks=(CONFIG,)) as staging:
+        resume = f", go on with it (charlm train --resume {output})"
+        check_output(output, replace=force, marks=(CONFIG,), instead=resume)
+        with new_folder(output, replace=force, marks=(CONFIG,), instead=resume) as staging:
             if self._folder:
                 corpus, where = self._prepared, str(self._folder.resolve())
             else:

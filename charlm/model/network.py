@@ -9,7 +9,7 @@ Tensors are time first, (T, B, ...). The state is a value: it goes in and comes 
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -129,10 +129,17 @@ def map_state(state: State, change: Callable[[Tensor], Tensor]) -> State:
     return change(state)
 
 
-def carry(state: State | None, carried: Tensor) -> State | None:
+def join_states(states: Sequence[State]) -> State:
+    """The states of some streams each as that of all of them."""
+    if len(states) == 1:
+        return states[0]
+    pairs = [state if isinstance(state, tuple) else (state,) for state in states]
+    parts = [torch.cat(part, dim=1) for part in zip(*pairs, strict=True)]
+    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+
+def carry(state: State, carried: Tensor) -> State:
     """The state, zeroed for the streams whose `carried` (B,) is 0."""
-    if state is None:
-        return None
     return map_state(state, lambda part: part * carried[:, None])
 
 

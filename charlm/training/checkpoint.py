@@ -1,21 +1,32 @@
-"""What training saves: the best model so far, and resume points with all that it takes to go on."""
+"""What a run saves: models, and the points from which training goes on. Safetensors and JSON."""
 
-import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from charlm.errors import ModelError
+from charlm.files import keep_copy
 from charlm.model.network import load_weights, weights_of
-from charlm.run import MODEL
+from charlm.run import MODEL, check_shapes, expected_shapes
 from charlm.tensors import Arrays, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from charlm.training.trainer import Trainer
 
-LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
+CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.safetensors", "previous.safetensors"
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A resume point as read from `path`, whole and unchanged since it was saved."""
+
+    path: Path
+    arrays: Arrays
+    facts: dict[str, Any]
 
 
 def save_model(run: Path, weights: Arrays, facts: dict[str, Any]) -> None:
@@ -23,13 +34,50 @@ def save_model(run: Path, weights: Arrays, facts: dict[str, Any]) -> None:
     write_tensors(run / MODEL, weights, {"format": FORMAT, **facts})
 
 
-def save_checkpoint(run: Path, trainer: "Trainer") -> None:
-    """Write a resume point; the one before becomes `previous`, so that one is always whole."""
-    folder = run / "checkpoints"
+def save_checkpoint(run: Path, trainer: "Trainer", facts: dict[str, Any]) -> None:
+    """Write a resume point; the one before stays as `previous`, so that one is always whole."""
+    folder = run / CHECKPOINTS
     folder.mkdir(exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        (folder / LAST).replace(folder / PREVIOUS)
-    write_tensors(folder / LAST, *trainer_state(trainer))
+    keep_copy(folder / LAST, folder / PREVIOUS)
+    arrays, counters = trainer_state(trainer)
+    write_tensors(folder / LAST, arrays, {**counters, **facts})
+
+
+def find_checkpoint(run: Path) -> Path:
+    """Where a run is to be resumed from: `last`. Raises ModelError if there is none."""
+    path = run / CHECKPOINTS / LAST
+    if not path.exists():
+        raise ModelError(
+            f"{run} has no {CHECKPOINTS}/{LAST}: there is nothing to go on from; train it anew "
+            "with --force"
+        )
+    return path
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Read a resume point.
+
+    Raises ModelError if any bit of it is not as it was saved, naming `previous` where that is good:
+    to go back to it is for the user to decide.
+    """
+    try:
+        arrays, facts = read_tensors(path)
+        if facts.get("format") != FORMAT:
+            raise ModelError(f"{path} was made by a newer charlm (format {facts.get('format')})")
+    except ModelError as error:
+        raise ModelError(f"{error}{_way_out(path)}") from None
+    return Checkpoint(path, arrays, facts)
+
+
+def _way_out(path: Path) -> str:
+    previous = path.with_name(PREVIOUS)
+    if path.name != LAST or not previous.exists():
+        return ""
+    try:
+        _, facts = read_tensors(previous)
+    except ModelError:
+        return f"; {previous.name} is damaged too"
+    return f"; the one before is good (step {facts['step']}): charlm train --resume {previous}"
 
 
 def trainer_state(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
@@ -49,14 +97,26 @@ def trainer_state(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
     return arrays, {"format": FORMAT, **trainer.counters()}
 
 
-def restore_trainer(path: Path, trainer: "Trainer") -> None:
+def restore_trainer(checkpoint: Checkpoint, trainer: "Trainer") -> None:
     """Put a trainer of the same config and corpus where the checkpoint was.
 
     On a CPU the steps that follow are, bit for bit, those of the run that saved it.
-    Raises ModelError if the file is damaged.
+    Raises ModelError if the checkpoint is of another model or another optimiser.
     """
-    arrays, facts = read_tensors(path)
-    load_weights(trainer.model, _below(arrays, "model."))
+    weights = _below(checkpoint.arrays, "model.")
+    shapes = expected_shapes(trainer.config.model, trainer.model.vocab_size)
+    check_shapes(checkpoint.path, weights, shapes)
+    load_weights(trainer.model, weights)
+    try:
+        _restore_rest(checkpoint, trainer)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
+        raise ModelError(
+            f"{checkpoint.path} is no resume point of this run: {type(error).__name__} {error}"
+        ) from None
+
+
+def _restore_rest(checkpoint: Checkpoint, trainer: "Trainer") -> None:
+    arrays = checkpoint.arrays
     optimizer = trainer.optimizer.state_dict()
     entries: dict[int, dict[str, torch.Tensor]] = {}
     for name, array in _below(arrays, "optimizer.").items():
@@ -70,7 +130,7 @@ def restore_trainer(path: Path, trainer: "Trainer") -> None:
     torch.set_rng_state(torch.from_numpy(arrays["random.cpu"]))
     if trainer.device.type == "cuda" and "random.cuda" in arrays:
         torch.cuda.set_rng_state(torch.from_numpy(arrays["random.cuda"]), trainer.device)
-    trainer.restore_counters(facts)
+    trainer.restore_counters(checkpoint.facts)
 
 
 def _below(arrays: Arrays, prefix: str) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from charlm.config import TrainingConfig
+from charlm.errors import UsageError
 
 # The first steps pay for threads and memory that later ones find ready.
 UNMEASURED_STEPS = 3
@@ -25,11 +27,21 @@ VALIDATION_SHARE = 0.05
 FEWEST_VALIDATIONS, MOST_VALIDATIONS = 3, 20
 
 
-class StepLimit:
-    """A number of steps known from the start."""
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come: the steps made and the seconds they and all else took."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    steps: int = 0
+    seconds: float = 0.0
+    # The steps planned in all for the time given, once that was known.
+    planned: int | None = None
+
+
+class StepLimit:
+    """A number of steps known from the start. planned: it is what a time was turned into."""
+
+    def __init__(self, total: int, *, planned: bool = False) -> None:
+        self.total, self.planned = total, planned
 
     def after_step(self, step: int) -> None:
         pass
@@ -52,39 +64,42 @@ class TimeLimit:
         started: float,
         *,
         validation_steps: float,
+        first_step: int = 0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`started`: when the command began, by the clock `now`.
 
         validation_steps: what one validation costs, in training steps, until one is measured.
+        first_step: how many steps were made before.
         """
-        self.total = PROVISIONAL_STEPS
+        self.total = first_step + PROVISIONAL_STEPS
+        self._first_step = first_step
         self._started, self._deadline, self._now = started, started + seconds, now
         self._validation_steps = validation_steps
         self._validation_seconds: float | None = None
         self._validated = 0
         self._last_step = now()
         self._step_seconds = 0.0
-        self._fixed = False
-        self._next_look = UNMEASURED_STEPS + MEASURED_STEPS
+        self.planned = False
+        self._next_look = first_step + UNMEASURED_STEPS + MEASURED_STEPS
 
     def after_step(self, step: int) -> None:
         """Called when `step` steps have been made."""
         took, self._last_step = self._now() - self._last_step, self._now()
-        if step <= UNMEASURED_STEPS:
+        measured = step - self._first_step - UNMEASURED_STEPS
+        if measured <= 0:
             return
-        weight = 1 / min(step - UNMEASURED_STEPS, REMEMBERED_STEPS)
+        weight = 1 / min(measured, REMEMBERED_STEPS)
         self._step_seconds += weight * (took - self._step_seconds)
         left = self._deadline - self._now() - self._validation() - CLOSING_SECONDS
         if left <= 0:
             self.total = step
-        elif step >= self._next_look or (not self._fixed and self._measured_enough(step)):
+        elif step >= self._next_look or (not self.planned and self._measured_enough(measured)):
             self._revise(step, left)
 
-    def _measured_enough(self, step: int) -> bool:
+    def _measured_enough(self, steps: int) -> bool:
         """Slow steps need fewer of them: their number is fixed early in the time all the same."""
-        measured = (step - UNMEASURED_STEPS) * self._step_seconds
-        return measured > MEASURED_SHARE * (self._deadline - self._started)
+        return steps * self._step_seconds > MEASURED_SHARE * (self._deadline - self._started)
 
     def _validation(self) -> float:
         """Seconds that a validation takes."""
@@ -98,9 +113,9 @@ class TimeLimit:
         to_come = max(0, validations(at_most, self._validation_steps) - self._validated)
         seconds = max(0.0, left - to_come * self._validation())
         total = step + int(seconds / self._step_seconds)
-        if not self._fixed or abs(total - self.total) > TOLERANCE * self.total:
+        if not self.planned or abs(total - self.total) > TOLERANCE * self.total:
             self.total = total
-        self._fixed = True
+        self.planned = True
         self._next_look = step + max(1, self.total // 50)
 
     @contextmanager
@@ -135,12 +150,29 @@ def validation_steps(tokens: int, tokens_per_step: int) -> float:
 
 
 def make_limit(
-    config: TrainingConfig, steps_per_epoch: int, validation_cost: float, started: float
+    config: TrainingConfig,
+    steps_per_epoch: int,
+    validation_cost: float,
+    started: float,
+    before: Progress | None = None,
 ) -> Limit:
-    """The limit that the settings ask for. `started`: when the command began (`time.monotonic`)."""
+    """The limit that the settings ask for.
+
+    started: when the command began (`time.monotonic`). before: what an earlier command did of it.
+    A plan once made is kept, so that a training that is resumed ends as it would have.
+    """
+    before = before or Progress()
     if config.max_steps is not None:
         return StepLimit(config.max_steps)
     if config.epochs is not None:
         return StepLimit(max(1, round(config.epochs * steps_per_epoch)))
+    if before.planned is not None:
+        return StepLimit(before.planned, planned=True)
     seconds = config.time or config.default_time
-    return TimeLimit(seconds, started, validation_steps=validation_cost)
+    if seconds <= before.seconds:
+        raise UsageError(
+            f"the run has been trained for {before.seconds:.0f} s already; --time is for all of it"
+        )
+    return TimeLimit(
+        seconds - before.seconds, started, validation_steps=validation_cost, first_step=before.steps
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from charlm.data.text import for_terminal
 from charlm.evaluation.metrics import Score
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -47,7 +48,8 @@ class Progress:
         self.note(f"step {step}: validation {score}{' (best)' if best else ''}")
 
     def sample(self, text: str) -> None:
-        self.note("".join(f"  | {line}\n" for line in text.strip().splitlines()[:6]).rstrip("\n"))
+        lines = text.strip().split("\n")[:6]
+        self.note("\n".join(f"  | {for_terminal(line)}" for line in lines))
 
     def note(self, message: str) -> None:
         """A line that stays, above the bar where there is one."""

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from charlm.config import ModelConfig
+from charlm.config import ModelConfig, TrainingConfig
 from charlm.data.text import detokenize
 from charlm.evaluation.metrics import Score
+from charlm.files import append, size, truncate
 from charlm.generation.filler import Filler
 from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
@@ -28,28 +30,46 @@ FILL_LENGTH, GAP_EVERY = 100, 12
 class Recorder:
     """A `Watcher` that writes into a run folder and shows progress."""
 
-    def __init__(self, run: Path, trainer: Trainer) -> None:
+    def __init__(
+        self, run: Path, trainer: Trainer, *, started: float, facts: dict[str, Any] | None = None
+    ) -> None:
+        """started: when the command began (`time.monotonic`).
+
+        facts: of the checkpoint that the trainer was restored from; what was logged after it was
+        saved is cut off, since it will come again.
+        """
+        facts = facts or {}
         self.run = run
         self.progress = Progress(
             trainer.limit.total, tokens_per_step=trainer.tokens_per_step, first_step=trainer.done
         )
-        self._started, self._first_token = time.monotonic(), trainer.tokens
-        self._saved_model = False
-        self.best_score: Score | None = None
+        self._command_started, self._seconds_of_all = started, float(facts.get("seconds_of_all", 0))
+        self._started, self._seconds = time.monotonic(), float(facts.get("seconds", 0.0))
+        self._first_token = trainer.tokens
+        score = facts.get("best_score")
+        self.best_score = Score(**score) if score else None
+        self._saved_model = self.best_score is not None
         self._appends = True
+        for name in (METRICS, SAMPLES):
+            truncate(run / name, facts.get("logged", {}).get(name, 0))
 
     @property
     def seconds(self) -> float:
-        """Since training began."""
-        return time.monotonic() - self._started
+        """Of training, those before it was resumed included."""
+        return self._seconds + time.monotonic() - self._started
 
     def tokens_per_second(self, trainer: Trainer) -> float:
-        return (trainer.tokens - self._first_token) / max(self.seconds, 1e-9)
+        """Since training began, or was resumed."""
+        seconds = time.monotonic() - self._started
+        return (trainer.tokens - self._first_token) / max(seconds, 1e-9)
 
     def stepped(self, trainer: Trainer, loss: float) -> None:
         self.progress.step(trainer.done, trainer.limit.total, loss)
         if trainer.done % max(1, trainer.limit.total // LOSS_LINES) == 0:
             self._append_metrics(trainer, {"train_loss": loss, "rate": trainer.rate})
+
+    def warned(self, message: str) -> None:
+        self.progress.note(message)
 
     def validated(self, trainer: Trainer, score: Score, best: bool) -> None:
         self.progress.validation(trainer.done, score, best)
@@ -59,7 +79,17 @@ class Recorder:
             self.save_model(trainer, score)
 
     def checkpoint_due(self, trainer: Trainer) -> None:
-        save_checkpoint(self.run, trainer)
+        """Write a resume point, and where nothing is validated, the model so far."""
+        facts = {
+            "limits": limits(trainer.config.training),
+            "seconds": self.seconds,
+            "seconds_of_all": self._seconds_of_all + time.monotonic() - self._command_started,
+            "best_score": None if self.best_score is None else asdict(self.best_score),
+            "logged": {name: size(self.run / name) for name in (METRICS, SAMPLES)},
+        }
+        save_checkpoint(self.run, trainer, facts)
+        if trainer.done and not trainer.validates:
+            self.save_model(trainer, None)
 
     def sample_due(self, trainer: Trainer) -> None:
         """Write a sample drawn from the weights of the moment."""
@@ -69,7 +99,7 @@ class Recorder:
 
     def finish(self, trainer: Trainer) -> None:
         """Called once, however training ended: nothing that was learned is lost."""
-        save_checkpoint(self.run, trainer)
+        self.checkpoint_due(trainer)
         if not self._saved_model:
             self.save_model(trainer, None)
 
@@ -100,11 +130,15 @@ class Recorder:
         if not self._appends:
             return
         try:
-            with (self.run / name).open("a", encoding="utf-8", newline="") as file:
-                file.write(text)
+            append(self.run / name, text)
         except OSError as error:
             self._appends = False
             self.progress.note(f"Warning: {self.run / name}: {error.strerror}; no more is logged")
+
+
+def limits(settings: TrainingConfig) -> list[float | None]:
+    """What ends a training, as a checkpoint remembers it."""
+    return [settings.time, settings.epochs, settings.max_steps]
 
 
 def train_perplexity_name(model: ModelConfig) -> str:

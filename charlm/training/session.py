@@ -11,11 +11,19 @@ from typing import Any
 import torch
 
 from charlm.config import Config
-from charlm.errors import Stopped
+from charlm.errors import ModelError, Stopped
 from charlm.evaluation.metrics import Score
+from charlm.files import locked, sweep, write_json
 from charlm.model.network import load_weights
-from charlm.run import Run, how_to_use, open_run
-from charlm.training.recorder import Recorder, score_facts, train_perplexity_name
+from charlm.run import CONFIG, Run, config_record, how_to_use, open_run
+from charlm.training.checkpoint import (
+    CHECKPOINTS,
+    Checkpoint,
+    open_checkpoint,
+    restore_trainer,
+)
+from charlm.training.planner import Progress
+from charlm.training.recorder import Recorder, limits, score_facts, train_perplexity_name
 from charlm.training.signals import StopSignals
 from charlm.training.trainer import Trainer
 
@@ -72,29 +80,43 @@ def denormals_flushed() -> Iterator[None]:
 
 
 def train_run(
-    path: Path, config: Config, start_run: Run | None = None, *, started: float | None = None
+    path: Path,
+    config: Config,
+    start_run: Run | None = None,
+    *,
+    checkpoint: Path | None = None,
+    started: float | None = None,
 ) -> Result:
     """Train the run at `path`, as made by `save_run`.
 
-    start_run: whose weights to start from. started: when the command began (`time.monotonic`).
+    start_run: whose weights to start from. checkpoint: where to go on from, in a run begun before.
+    started: when the command began (`time.monotonic`).
     Raises Stopped, all saved, where a signal ended the training early.
     """
     started = time.monotonic() if started is None else started
-    with StopSignals() as signals, denormals_flushed():
-        trainer = Trainer(config, open_run(path).open_corpus(), started=started)
-        if start_run:
-            load_weights(trainer.model, start_run.weights)
-        recorder = Recorder(path, trainer)
+    with StopSignals() as signals, denormals_flushed(), locked(path):
+        sweep(path / CHECKPOINTS)
+        run = open_run(path)
+        if checkpoint:
+            trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), started)
+        else:
+            trainer = Trainer(config, run.open_corpus(), started=started)
+            if start_run:
+                load_weights(trainer.model, start_run.weights)
+            recorder = Recorder(path, trainer, started=started)
+            # From the very beginning there is something to resume.
+            recorder.checkpoint_due(trainer)
         try:
-            trainer.fit(recorder, lambda: signals.received is not None)
-            recorder.finish(trainer)
+            if not trainer.finished:
+                trainer.fit(recorder, lambda: signals.received is not None)
+                recorder.finish(trainer)
         finally:
             recorder.progress.close()
     if signals.received is not None:
         raise Stopped(
             signals.received,
             f"stopped by {Signals(signals.received).name} after step {trainer.done} of "
-            f"{trainer.limit.total}; the model so far is in {path}",
+            f"{trainer.limit.total}; go on with charlm train --resume {path}",
         )
     return Result(
         path, trainer.done, trainer.epochs, time.monotonic() - started,
@@ -102,3 +124,25 @@ def train_run(
         trainer.train_perplexity, recorder.best_score,
         score_facts(trainer, recorder.best_score), how_to_use(path, config.model),
     )  # fmt: skip
+
+
+def _resumed(
+    run: Run, config: Config, checkpoint: Checkpoint, started: float
+) -> tuple[Trainer, Recorder]:
+    """Both as they were when the checkpoint was saved; the run gets its new limits."""
+    facts = checkpoint.facts
+    try:
+        extended = facts["limits"] != limits(config.training)
+        planned = facts["total_steps"] if facts["planned"] and not extended else None
+        before = Progress(facts["step"], facts["seconds_of_all"], planned)
+    except KeyError as error:
+        raise ModelError(f"{checkpoint.path} lacks {error}: it is no resume point") from None
+    trainer = Trainer(config, run.open_corpus(), started=started, before=before)
+    restore_trainer(checkpoint, trainer)
+    if extended:
+        trainer.best.failures = 0
+    if config != run.config:
+        write_json(run.path / CONFIG, config_record(config, run.corpus_record))
+    recorder = Recorder(run.path, trainer, started=started, facts=facts)
+    recorder.progress.note(f"resumed after step {trainer.done} of {trainer.limit.total}")
+    return trainer, recorder

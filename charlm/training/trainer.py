@@ -14,21 +14,25 @@ from torch.nn import functional as F
 
 from charlm.config import Config, TrainingConfig
 from charlm.data.batches import IGNORED, SAMPLINGS, Batch, Batches, MaskedWindows, MaskShape
-from charlm.data.corpus import Corpus
-from charlm.errors import DivergedError
+from charlm.data.corpus import LEAST_TOKENS, Corpus
+from charlm.errors import DivergedError, OutOfMemoryError, is_out_of_memory
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.device import pick_device
-from charlm.model.network import CharLM, carry, map_state
+from charlm.model.network import CharLM, carry, join_states, map_state
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
-from charlm.training.planner import make_limit, validation_steps, validations
+from charlm.training.planner import Progress, make_limit, validation_steps, validations
+
+# A checkpoint at least so often, unless the settings say otherwise: what a kill can cost.
+SECONDS_BETWEEN_SAVES = 60.0
 
 
 class Watcher(Protocol):
     """Who is told what happens in `fit`, and keeps of it what is worth keeping."""
 
     def stepped(self, trainer: "Trainer", loss: float) -> None: ...
+    def warned(self, message: str) -> None: ...
     def validated(self, trainer: "Trainer", score: Score, best: bool) -> None: ...
     def checkpoint_due(self, trainer: "Trainer") -> None: ...
     def sample_due(self, trainer: "Trainer") -> None: ...
@@ -76,8 +80,18 @@ class Trainer:
     done, tokens, state, best: how far it is (`done` in steps); `limit`: how far it is to go
     """
 
-    def __init__(self, config: Config, corpus: Corpus, *, started: float | None = None) -> None:
-        """`started`: when the command began (`time.monotonic`), from which its time counts."""
+    def __init__(
+        self,
+        config: Config,
+        corpus: Corpus,
+        *,
+        started: float | None = None,
+        before: Progress | None = None,
+    ) -> None:
+        """`started`: when the command began (`time.monotonic`), from which its time counts.
+
+        before: what an earlier command did, whose state is about to be restored.
+        """
         settings = config.training
         torch.manual_seed(settings.seed)
         self.config, self.corpus = config, corpus
@@ -88,27 +102,25 @@ class Trainer:
         self.valid = corpus.split("valid")[: settings.eval_tokens or None]
         self.validates_on_all = len(self.valid) == corpus.splits["valid"]
         self.done = self.tokens = 0
+        self.parts = 1
         self.state: State | None = None
         self.best = Best()
-        self._last_milestone = 0
+        self._last_milestone = self._last_validation = 0
         # (loss, tokens) of the last epoch's steps.
         self.last_epoch: deque[tuple[float, float]] = deque(maxlen=self.batches.per_epoch)
         self.tokens_per_step = self.batches[0].inputs.size
         self._validation_cost = validation_steps(len(self.valid), self.tokens_per_step)
         self.limit = make_limit(
-            settings, self.batches.per_epoch, self._validation_cost, started or time.monotonic()
-        )
+            settings, self.batches.per_epoch, self._validation_cost,
+            started or time.monotonic(), before,
+        )  # fmt: skip
 
     def step(self, batch: Batch) -> float:
         """One update of the weights; the loss before it, in nats per token.
 
         Raises DivergedError, the weights untouched, if the gradient is not finite.
         """
-        inputs, targets = self._on_device(batch.inputs), self._on_device(batch.targets)
-        logits, state = self.model(inputs, self._carried_state(batch))
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        nats, state = self._gradient(batch)
         norm = clip(self.model, self.config.training.grad_clip)
         if not math.isfinite(norm):
             raise DivergedError(
@@ -117,13 +129,48 @@ class Trainer:
             )
         set_rate(self.optimizer, self.rate)
         self.optimizer.step()
-        # Cut from its past at once: a state that kept the graph would keep its memory too.
-        self.state = map_state(state, torch.Tensor.detach)
+        self.state = state
         self.done += 1
         self.tokens += batch.inputs.size
-        nats = loss.item()
         self.last_epoch.append((nats, self._predicted(batch)))
         return nats
+
+    def _gradient(self, batch: Batch) -> tuple[float, State]:
+        """Loss and state after the batch; its gradient is left with the parameters.
+
+        Where the memory does not hold all streams at once, they are taken in `parts`, twice as many
+        each time, and the gradients added up.
+        """
+        while True:
+            self.optimizer.zero_grad()
+            try:
+                return self._forward_and_back(batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Here, where the error and all that it holds on to is gone.
+            self.parts *= 2
+            if self.parts > batch.inputs.shape[1]:
+                raise OutOfMemoryError(
+                    f"out of memory at step {self.done + 1}, with one stream at a time: lower "
+                    f"--seq-len ({self.config.training.seq_len}) or --hidden-size "
+                    f"({self.config.model.hidden_size})"
+                )
+
+    def _forward_and_back(self, batch: Batch) -> tuple[float, State]:
+        predicted, nats, states = self._predicted(batch), 0.0, []
+        for streams in np.array_split(np.arange(batch.inputs.shape[1]), self.parts):
+            columns = slice(int(streams[0]), int(streams[-1]) + 1)
+            inputs = self._on_device(batch.inputs[:, columns])
+            targets = self._on_device(batch.targets[:, columns])
+            logits, state = self.model(inputs, self._carried_state(batch, columns))
+            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+            loss = loss / predicted
+            torch.autograd.backward(loss)
+            nats += loss.item()
+            # Cut from its past at once: a state that kept the graph would keep its memory too.
+            states.append(map_state(state, torch.Tensor.detach))
+        return nats, join_states(states)
 
     def _predicted(self, batch: Batch) -> int:
         """How many tokens a batch asks for."""
@@ -134,14 +181,17 @@ class Trainer:
     def _on_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
-    def _carried_state(self, batch: Batch) -> State | None:
-        """The state that the batch's streams go on from."""
-        if not batch.carried.any():
+    def _carried_state(self, batch: Batch, columns: slice) -> State | None:
+        """The state that the batch's streams of these columns go on from."""
+        if self.state is None or not batch.carried.any():
             # None goes on, and windows drawn at random may also be fewer than those before.
             return None
+        state = self.state
+        if self.parts > 1:
+            state = map_state(state, lambda part: part[:, columns].contiguous())
         if batch.carried.all():
-            return self.state
-        return carry(self.state, self._on_device(batch.carried))
+            return state
+        return carry(state, self._on_device(batch.carried[columns]))
 
     @property
     def rate(self) -> float:
@@ -165,10 +215,16 @@ class Trainer:
         Ends early when `stopped()` says so between two steps, or when validation has not bettered
         itself `patience` times.
         """
-        limit = self.limit
+        limit, last_save = self.limit, time.monotonic()
         self.model.train()
-        while self.done < limit.total and not stopped():
+        while self.done < limit.total and not self._gave_up() and not stopped():
+            parts = self.parts
             loss = self.step(self.batches[self.done])
+            if self.parts > parts:
+                watcher.warned(
+                    f"Warning: out of memory at step {self.done}; the streams of a batch are "
+                    f"trained in {self.parts} parts from here on, which is slower"
+                )
             limit.after_step(self.done)
             watcher.stepped(self, loss)
             if self.done >= limit.total:
@@ -177,15 +233,15 @@ class Trainer:
             if self._due(self.config.training.eval_every, milestone):
                 with limit.elsewhere(validating=True):
                     self._validate(watcher)
-                if self._gave_up():
-                    return
             if self._due(self.config.training.sample_every, milestone):
                 with limit.elsewhere():
                     watcher.sample_due(self)
-            if self._due(self.config.training.save_every, milestone):
+            late = time.monotonic() - last_save > SECONDS_BETWEEN_SAVES
+            if self._due(self.config.training.save_every, milestone or late):
                 with limit.elsewhere():
                     watcher.checkpoint_due(self)
-        if not stopped():
+                last_save = time.monotonic()
+        if not stopped() and self._last_validation != self.done:
             self._validate(watcher)
 
     def _due(self, every: int | None, milestone: bool) -> bool:
@@ -204,9 +260,21 @@ class Trainer:
         patience = self.config.training.patience
         return patience > 0 and self.best.failures >= patience
 
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        at_the_end = self.done >= self.limit.total or self._gave_up()
+        return at_the_end and (self._last_validation == self.done or not self.validates)
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is a part to validate on."""
+        return len(self.valid) >= LEAST_TOKENS
+
     def _validate(self, watcher: Watcher) -> None:
-        if len(self.valid) < 2:
+        if not self.validates:
             return
+        self._last_validation = self.done
         settings = self.config.training
         if self.config.model.bidirectional:
             score = evaluate_masked(
@@ -222,13 +290,18 @@ class Trainer:
         return {
             "step": self.done,
             "tokens": self.tokens,
+            "parts": self.parts,
             "total_steps": self.limit.total,
+            "planned": self.limit.planned,
             "last_milestone": self._last_milestone,
+            "last_validation": self._last_validation,
             "best": [str(self.best.nats_per_token), self.best.step, self.best.failures],
         }
 
     def restore_counters(self, counters: dict[str, Any]) -> None:
         self.done, self.tokens = counters["step"], counters["tokens"]
+        self.parts = counters["parts"]
         self._last_milestone = counters["last_milestone"]
+        self._last_validation = counters["last_validation"]
         nats, step, failures = counters["best"]
         self.best = Best(float(nats), step, failures)

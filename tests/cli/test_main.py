@@ -1,15 +1,12 @@
 """The command line as a whole, in processes of its own: codes, signals, pipes."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-
-from charlm.run import open_run
 
 CHARLM = [sys.executable, "-m", "charlm"]
 
@@ -64,25 +61,6 @@ def wait_for(condition, process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def test_ctrl_c_saves_the_model_and_exits_130(text_file: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    process = subprocess.Popen(
-        [*CHARLM, "train", str(text_file), "--hidden-size", "16", "--max-steps", "1000000",
-         "--eval-every", "1000000", "--sample-every", "5", "-o", str(run)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    # The first sample is written once training is well under way.
-    wait_for((run / "samples.txt").exists, process)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, ""), err
-    last = err.splitlines()[-1]
-    assert last.startswith("Error: stopped by SIGINT after step ")
-    assert last.endswith(f" of 1000000; the model so far is in {run}")
-    assert open_run(run).facts["step"] > 0
-    assert "Traceback" not in err
 
 
 def test_a_closed_pipe_ends_quietly(trained: Path) -> None:

@@ -111,7 +111,8 @@ def test_force_replaces_a_run_and_nothing_else(
     before = Path("run/model.safetensors").read_bytes()
     result = charlm(*arguments)
     assert (result.code, result.err) == (
-        2, "Error: the output run already exists; give another with -o, or add --force\n",
+        2, "Error: the output run already exists; give another with -o, go on with it (charlm "
+        "train --resume run), or add --force\n",
     )  # fmt: skip
     assert charlm(*arguments, "--force", "--seed", "5").code == 0
     assert Path("run/model.safetensors").read_bytes() != before

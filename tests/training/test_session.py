@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def test_a_run_holds_what_it_should(prepare: Prepare) -> None:
     result = train_run(path, config)
     assert {p.name for p in path.iterdir()} == {
         "config.json", "vocab.json", "model.safetensors", "checkpoints", "metrics.jsonl",
-        "samples.txt",
+        "samples.txt", ".lock",
     }  # fmt: skip
     assert {p.name for p in (path / "checkpoints").iterdir()} == {
         "last.safetensors", "previous.safetensors",
@@ -90,7 +91,7 @@ def test_a_signal_ends_training_after_the_step_and_saves(
         train_run(path, config)
     assert error.value.exit_code == 128 + number
     assert str(error.value) == (
-        f"stopped by {number.name} after step 5 of 20; the model so far is in {path}"
+        f"stopped by {number.name} after step 5 of 20; go on with charlm train --resume {path}"
     )
     assert open_run(path).facts["step"] == 5
 
@@ -118,7 +119,7 @@ def test_metrics_that_cannot_be_written_do_not_end_the_training(
 def test_losses_are_logged_now_and_then(prepare: Prepare) -> None:
     path, config = prepare(max_steps=450, eval_every=450)
     trainer = Trainer(config, open_run(path).open_corpus())
-    recorder = Recorder(path, trainer)
+    recorder = Recorder(path, trainer, started=time.monotonic())
     trainer.fit(recorder)
     recorder.progress.close()
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]

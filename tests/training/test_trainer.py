@@ -14,7 +14,13 @@ from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate
 from charlm.evaluation.metrics import Score
 from charlm.model.network import CELLS, weights_of
-from charlm.training.checkpoint import LAST, PREVIOUS, restore_trainer, save_checkpoint
+from charlm.training.checkpoint import (
+    LAST,
+    PREVIOUS,
+    open_checkpoint,
+    restore_trainer,
+    save_checkpoint,
+)
 from charlm.training.trainer import Best, Trainer
 
 Make = Callable[..., Corpus]
@@ -102,12 +108,12 @@ def test_a_restored_trainer_goes_on_bit_for_bit(
     run.mkdir()
     trainer = Trainer(config, corpus)
     weights_after(trainer, 7)
-    save_checkpoint(run, trainer)
+    save_checkpoint(run, trainer, {})
     expected = weights_after(trainer, 19)
 
     torch.manual_seed(99)
     restored = Trainer(config, corpus)
-    restore_trainer(run / "checkpoints" / LAST, restored)
+    restore_trainer(open_checkpoint(run / "checkpoints" / LAST), restored)
     assert restored.done == 7
     assert weights_after(restored, 19) == expected
     assert restored.train_perplexity == trainer.train_perplexity
@@ -121,10 +127,10 @@ def test_the_checkpoint_before_is_kept(
     run.mkdir()
     for step in (1, 2, 3):
         weights_after(trainer, step)
-        save_checkpoint(run, trainer)
+        save_checkpoint(run, trainer, {})
     for name, step in ((LAST, 3), (PREVIOUS, 2)):
         restored = Trainer(tiny_config(), trainer.corpus)
-        restore_trainer(run / "checkpoints" / name, restored)
+        restore_trainer(open_checkpoint(run / "checkpoints" / name), restored)
         assert restored.done == step
 
 

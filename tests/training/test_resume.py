@@ -1,0 +1,234 @@
+"""A training that is resumed is the training that was never stopped."""
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlm.run import open_run
+from charlm.tensors import digest, read_tensors
+from charlm.training.trainer import Trainer
+
+Charlm = Callable[..., Any]
+STEPS = ["--eval-every", "6", "--save-every", "4", "--sample-every", "5"]
+
+
+def state_of(run: Path) -> dict[str, Any]:
+    """All that two equal trainings have equal: weights, resume point, logs but for the times."""
+    last, facts = read_tensors(run / "checkpoints" / "last.safetensors")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["seconds"], line["characters_per_second"]
+    steps = {key: facts[key] for key in ("step", "tokens", "best", "best_score", "last_milestone")}
+    return {
+        "model": digest(open_run(run).weights, {}),
+        "checkpoint": digest(last, {}),
+        "facts": steps,
+        "metrics": lines,
+        "samples": hashlib.sha256((run / "samples.txt").read_bytes()).hexdigest(),
+    }
+
+
+class Killed(BaseException):
+    """What nothing catches, as a kill is what nothing catches."""
+
+
+@pytest.fixture
+def dies_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """`dies_at(step)`: the next training ends there as if killed, saving nothing."""
+    original = Trainer.step
+
+    def arm(step: int) -> None:
+        def dying(self: Trainer, batch: Any) -> float:
+            if self.done == step:
+                monkeypatch.setattr(Trainer, "step", original)
+                raise Killed
+            return original(self, batch)
+
+        monkeypatch.setattr(Trainer, "step", dying)
+
+    return arm
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("step", [0, 3, 4, 11, 19])
+def test_row_01_a_killed_training_resumed_equals_one_never_killed(
+    charlm: Charlm, dies_at: Any, text_file: Path, tiny_options: list[str], step: int, cell: str
+) -> None:
+    options = [*tiny_options, *STEPS, "--rnn-type", cell, "--dropout", "0.2"]
+    assert charlm("train", text_file, *options, "-o", "whole").code == 0
+    dies_at(step)
+    with pytest.raises(Killed):
+        charlm("train", text_file, *options, "-o", "killed")
+    assert charlm("train", "--resume", "killed").code == 0
+    assert state_of(Path("killed")) == state_of(Path("whole"))
+
+
+def test_row_01_a_training_killed_again_and_again(
+    charlm: Charlm, dies_at: Any, text_file: Path, tiny_options: list[str]
+) -> None:
+    options = [*tiny_options, *STEPS]
+    assert charlm("train", text_file, *options, "-o", "whole").code == 0
+    dies_at(2)
+    with pytest.raises(Killed):
+        charlm("train", text_file, *options, "-o", "killed")
+    for step in (7, 7, 13, 18):
+        dies_at(step)
+        with pytest.raises(Killed):
+            charlm("train", "--resume", "killed")
+    assert charlm("train", "--resume", "killed").code == 0
+    assert state_of(Path("killed")) == state_of(Path("whole"))
+
+
+def test_row_05_a_signal_saves_and_says_how_to_go_on(
+    charlm: Charlm, monkeypatch: Any, text_file: Path, tiny_options: list[str]
+) -> None:
+    options = [*tiny_options, *STEPS]
+    assert charlm("train", text_file, *options, "-o", "whole").code == 0
+    original = Trainer.step
+
+    def interrupted(self: Trainer, batch: Any) -> float:
+        if self.done == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, batch)
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    stopped = charlm("train", text_file, *options, "-o", "stopped")
+    monkeypatch.setattr(Trainer, "step", original)
+    assert stopped.code == 143
+    assert stopped.err.splitlines()[-1] == (
+        "Error: stopped by SIGTERM after step 10 of 20; go on with charlm train --resume stopped"
+    )
+    assert charlm("train", "--resume", "stopped").code == 0
+    assert state_of(Path("stopped")) == state_of(Path("whole"))
+
+
+def test_a_finished_run_is_extended_by_a_higher_limit(
+    charlm: Charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    constant = ["--schedule", "constant", "--set", "training.warmup=0", *STEPS]
+    assert charlm("train", text_file, *tiny_options, *constant, "-o", "a").code == 0
+    longer = charlm("train", "--resume", "a", "--max-steps", 35, "--json")
+    assert longer.code == 0
+    assert json.loads(longer.out)["steps"] == 35
+    whole = [*tiny_options, *constant, "--max-steps", "35"]
+    assert charlm("train", text_file, *whole, "-o", "b").code == 0
+    # The shorter one validated, and saved, at its end too; else they are one.
+    weights = [read_tensors(Path(run, "checkpoints", "last.safetensors"))[0] for run in "ab"]
+    assert digest(weights[0], {}) == digest(weights[1], {})
+    assert open_run(Path("a")).config.training.max_steps == 35
+
+    more = charlm("train", "--resume", "a", "--epochs", 2, "--json")
+    assert more.code == 0
+    assert json.loads(more.out)["epochs"] == pytest.approx(2, abs=0.01)
+
+
+def test_a_run_by_time_is_extended_by_more_time(
+    charlm: Charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    assert charlm("train", text_file, *tiny_options, "-o", "a").code == 0
+    before = len(Path("a/metrics.jsonl").read_text().splitlines())
+    result = charlm("train", "--resume", "a", "--time", "3s", "--json")
+    assert result.code == 0
+    assert json.loads(result.out)["steps"] > 20
+    assert len(Path("a/metrics.jsonl").read_text().splitlines()) > before
+    again = charlm("train", "--resume", "a", "--time", "1s")
+    assert (again.code, len(again.err.splitlines())) == (2, 4)
+    assert "trained for" in again.err
+
+
+def test_a_finished_run_is_left_as_it_is(
+    charlm: Charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    done = charlm("train", text_file, *tiny_options, *STEPS, "-o", "run", "--json")
+    files = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    again = charlm("train", "--resume", "run", "--json")
+    assert again.code == 0
+    assert json.loads(again.out)["valid"] == json.loads(done.out)["valid"]
+    assert {p: p.read_bytes() for p in Path("run").rglob("*") if p.is_file()} == files
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--hidden-size", "128"], "model.hidden_size is 128, but run was begun with 16"),
+        (["--lr", "0.5"], "training.lr is 0.5, but run was begun with 0.01"),
+        (["--set", "data.val_frac=0.2"], "data.val_frac is 0.2, but run was begun with 0.1"),
+        (["--lowercase"], "text.lowercase is True, but run was begun with False"),
+        (["book.txt"], "drop INPUT"),
+        (["-o", "other"], "drop -o"),
+        (["--force"], "drop --force"),
+        (["--init-from", "other"], "drop --init-from"),
+    ],
+)
+def test_what_would_change_the_run_is_refused_with_both_values(
+    charlm: Charlm, text_file: Path, tiny_options: list[str], options: list[str], words: str
+) -> None:
+    assert charlm("train", text_file, *tiny_options, "-o", "run").code == 0
+    refused = charlm("train", "--resume", "run", *options)
+    assert refused.code == 2
+    assert len(refused.err.splitlines()) == 1
+    assert words in refused.err
+
+
+def test_the_same_settings_are_no_change(
+    charlm: Charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    assert charlm("train", text_file, *tiny_options, "-o", "run").code == 0
+    assert charlm("train", "--resume", "run", *tiny_options).code == 0
+    assert charlm("train", "--resume", "run", "--dry-run").code == 0
+
+
+def test_row_11_a_damaged_resume_point_is_refused_and_the_one_before_named(
+    charlm: Charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    options = [*tiny_options, "--save-every", "8"]
+    assert charlm("train", text_file, *options, "-o", "run").code == 0
+    last, previous = (Path("run/checkpoints", f"{n}.safetensors") for n in ("last", "previous"))
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-1])
+    refused = charlm("train", "--resume", "run")
+    assert refused.code == 4
+    assert refused.err.splitlines()[-1].endswith(
+        f"the one before is good (step 16): charlm train --resume {previous}"
+    )
+    assert charlm("train", "--resume", previous).code == 0
+    assert read_tensors(last)[1]["step"] == 20
+
+    last.write_bytes(whole[:-1])
+    previous.write_bytes(b"")
+    assert "previous.safetensors is damaged too" in charlm("train", "--resume", "run").err
+    last.unlink()
+    assert "there is nothing to go on from" in charlm("train", "--resume", "run").err
+
+
+def test_row_08_another_corpus_on_resume_is_refused_with_both_hashes(
+    charlm: Charlm, text_file: Path, tiny_options: list[str], nonsense: Any
+) -> None:
+    assert charlm("train", text_file, *tiny_options, "-o", "run").code == 0
+    hashes = [open_run(Path("run")).corpus_record["sha256"]]
+    other = Path("other.txt")
+    other.write_text(nonsense(4000, seed=5), encoding="utf-8")
+    assert charlm("preprocess", other, "-o", "run/corpus", "--force").code == 0
+    hashes.append(json.loads(Path("run/corpus/corpus.json").read_text())["sha256"])
+    refused = charlm("train", "--resume", "run")
+    assert refused.code == 4
+    assert all(value[:12] in refused.err for value in hashes)
+
+
+def test_row_16_a_resume_point_of_another_model_is_refused(
+    charlm: Charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    for name, size in (("a", "16"), ("b", "12")):
+        options = [*tiny_options, "--hidden-size", size]
+        assert charlm("train", text_file, *options, "-o", name).code == 0
+    other = Path("b/checkpoints/last.safetensors").read_bytes()
+    Path("a/checkpoints/last.safetensors").write_bytes(other)
+    refused = charlm("train", "--resume", "a")
+    assert refused.code == 4
+    assert "config.json and vocab.json ask for" in refused.err

@@ -9,6 +9,9 @@ from typing import Any, get_type_hints
 
 from charlm.errors import UsageError
 
+# Of any size: what is larger is a mistake, or somebody's trap.
+LARGEST = 1_000_000
+
 
 def setting(
     default: Any,
@@ -63,9 +66,11 @@ class ModelConfig:
     """The network: embedding (or one-hot) -> recurrent layers -> linear head."""
 
     rnn_type: str = setting("lstm", "recurrent cell", choices=("rnn", "gru", "lstm"))
-    embedding_size: int = setting(64, "width of the embedding; 0: one-hot input", at_least=0)
-    hidden_size: int = setting(256, "units in each recurrent layer", at_least=1)
-    num_layers: int = setting(1, "recurrent layers", at_least=1)
+    embedding_size: int = setting(
+        64, "width of the embedding; 0: one-hot input", at_least=0, at_most=LARGEST
+    )
+    hidden_size: int = setting(256, "units in each recurrent layer", at_least=1, at_most=LARGEST)
+    num_layers: int = setting(1, "recurrent layers", at_least=1, at_most=100)
     bias: bool = setting(True, "biases in the recurrent layers")
     nonlinearity: str = setting("tanh", "of an rnn cell", choices=("tanh", "relu"))
     proj_size: int = setting(
@@ -111,8 +116,8 @@ class TrainingConfig:
     epochs: float | None = setting(None, "passes over the training part", above=0)
     max_steps: int | None = setting(None, "optimiser steps", at_least=1)
     default_time: float = setting(120.0, "the time where no limit is given", above=0, duration=True)
-    seq_len: int = setting(32, "time steps in a window", at_least=1)
-    batch_size: int = setting(32, "streams trained side by side", at_least=1)
+    seq_len: int = setting(32, "time steps in a window", at_least=1, at_most=LARGEST)
+    batch_size: int = setting(32, "streams trained side by side", at_least=1, at_most=LARGEST)
     sampling: str = setting(
         "sequential",
         "order of reading; sequential: streams, state carried, random: windows, from zero",

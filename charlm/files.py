@@ -122,7 +122,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """`value` as indented JSON in UTF-8, every script as itself."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
-    write_bytes(path, (text + "\n").encode("utf-8"))
+    # A file's name need not be UTF-8: it then has lone surrogates, which JSON's reader takes back.
+    write_bytes(path, (text + "\n").encode("utf-8", "surrogatepass"))
 
 
 class Output:

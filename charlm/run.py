@@ -49,6 +49,12 @@ class Run:
     def _model(self) -> tuple[Arrays, dict[str, Any]]:
         path = self.path / MODEL
         weights, facts = read_tensors(path)
+        _check_facts(path, facts)
+        if facts["vocab"] != self.vocab.sha256:
+            raise ModelError(
+                f"{self.path / VOCAB} is not the vocabulary that {path} was trained with: its "
+                f"SHA-256 is {self.vocab.sha256[:12]}…, the model's {facts['vocab'][:12]}…"
+            )
         check_shapes(path, weights, expected_shapes(self.config.model, len(self.vocab)))
         return weights, facts
 
@@ -126,6 +132,21 @@ def open_run(path: Path) -> Run:
         problem = error if isinstance(error, CharlmError) else repr(error)
         raise ModelError(f"{path / CONFIG}: {problem}") from None
     return Run(path, config, Vocab.load(path / VOCAB), corpus)
+
+
+# What a model says of itself, beside what was measured.
+FACTS: dict[str, tuple[type, ...]] = {
+    "format": (int,), "vocab": (str,), "step": (int,), "epochs": (int, float),
+    "seconds": (int, float), "valid": (dict, type(None)),
+}  # fmt: skip
+
+
+def _check_facts(path: Path, facts: dict[str, Any]) -> None:
+    if isinstance(facts.get("format"), int) and facts["format"] > FORMAT:
+        raise ModelError(f"{path} was made by a newer charlm (format {facts['format']})")
+    for key, kinds in FACTS.items():
+        if not isinstance(facts.get(key), kinds):
+            raise ModelError(f"{path}: its {key!r} is {facts.get(key)!r}")
 
 
 def _checked_record(record: dict[str, Any]) -> dict[str, Any]:

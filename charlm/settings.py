@@ -9,7 +9,7 @@ import operator
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -71,8 +71,11 @@ def _checked(section: str, key: str, value: Any) -> Any:
 
 
 def _coerced(value: Any, kind: type, name: str) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            return inf
     if kind is tuple:
         values = [value] if isinstance(value, str) else value
         if isinstance(values, list | tuple) and all(isinstance(v, str) for v in values):
@@ -89,6 +92,8 @@ def _check_limits(value: Any, limits: Mapping[str, float | None], name: str) -> 
         # Asked so that NaN, for which nothing holds, is refused; so is infinity.
         if limit is not None and not (_HOLDS[words](value, limit) and abs(value) != inf):
             raise UsageError(f"{name} is {value}; it must be {words.replace('_', ' ')} {limit:g}")
+    if isinstance(value, float) and not isfinite(value):
+        raise UsageError(f"{name} is {value}; it must be a finite number")
 
 
 _HOLDS: dict[str, Callable[[Any, Any], bool]] = {

@@ -39,12 +39,12 @@ def read_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, ValueError, TypeError) as error:
+        except (SafetensorError, ValueError, TypeError, OverflowError, MemoryError) as error:
             raise ModelError(f"{path} is not a safetensors file: {error}") from None
     try:
         facts = json.loads(metadata[METADATA_KEY])
         saved = facts.pop("sha256")
-    except (KeyError, ValueError, AttributeError, TypeError):
+    except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise ModelError(f"{path} was not written by charlm") from None
     if digest(arrays, facts) != saved:
         raise ModelError(f"{path} is damaged: its SHA-256 is not the one it was saved with")

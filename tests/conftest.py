@@ -119,6 +119,6 @@ def nonsense_fixture() -> Callable[..., str]:
     return nonsense
 
 
-@pytest.fixture(name="tiny_options")
+@pytest.fixture(name="tiny_options", scope="session")
 def tiny_options_fixture() -> list[str]:
     return list(TINY)

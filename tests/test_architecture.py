@@ -60,7 +60,7 @@ def test_a_module_imports_only_those_above_it(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", ORDER)
-def test_nothing_that_runs_code_from_a_file_is_used(module: str) -> None:
+def test_row_14_nothing_that_runs_code_from_a_file_is_used(module: str) -> None:
     path = modules()[module]
     assert not {name.partition(".")[0] for name in imported(path)} & FORBIDDEN
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -32,7 +32,7 @@ def test_a_run_holds_its_corpus_and_can_be_moved(trained: Path, tmp_path: Path) 
     assert open_run(moved).open_corpus().splits == {"train": 3600, "valid": 400, "test": 0}
 
 
-def test_only_the_fixed_names_are_read(trained: Path, tmp_path: Path) -> None:
+def test_row_18_only_the_fixed_names_are_read(trained: Path, tmp_path: Path) -> None:
     run = open_run(trained)
     assert run.weights.keys() == expected_shapes(run.config.model, len(run.vocab)).keys()
     with pytest.raises(ModelError, match="there is no such folder"):

@@ -70,7 +70,9 @@ def test_a_wrong_setting_is_named(changes: Any, message: str) -> None:
          "training.time and training.epochs both limit the run"),
     ],
 )  # fmt: skip
-def test_settings_that_contradict_each_other_are_both_named(changes: Any, message: str) -> None:
+def test_row_35_settings_that_contradict_each_other_are_both_named(
+    changes: Any, message: str
+) -> None:
     with pytest.raises(UsageError) as error:
         check(configured(Config(), changes))
     assert str(error.value) == message

@@ -29,7 +29,7 @@ def test_equal_tensors_are_equal_bytes() -> None:
     assert tensor_bytes(ARRAYS, FACTS) == tensor_bytes(dict(reversed(ARRAYS.items())), FACTS)
 
 
-def test_every_flipped_bit_and_every_truncation_is_refused(tmp_path: Path) -> None:
+def test_row_11_every_flipped_bit_and_every_truncation_is_refused(tmp_path: Path) -> None:
     path, data = tmp_path / "x.safetensors", tensor_bytes(ARRAYS, FACTS)
     for place in range(len(data)):
         for damaged in (

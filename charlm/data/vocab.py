@@ -1,5 +1,6 @@
 """Vocab: tokens <-> ids. `<unk>` is id 0, then reserved tokens, then the text's by frequency."""
 
+import hashlib
 import json
 import unicodedata
 from collections import Counter
@@ -71,6 +72,12 @@ class Vocab:
             if len(token) == 1:
                 table[ord(token)] = i
         return table
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of what a model depends on: the tokens in their order."""
+        text = json.dumps([self.level, *self.tokens], ensure_ascii=True)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
 
     def save(self, path: Path) -> None:
         write_json(path, self.to_dict())

@@ -106,6 +106,7 @@ class Recorder:
     def save_model(self, trainer: Trainer, score: Score | None) -> None:
         """Make the weights of the moment the run's model."""
         facts = {
+            "vocab": trainer.corpus.vocab.sha256,
             "step": trainer.done,
             "epochs": round(trainer.epochs, 4),
             "seconds": round(self.seconds, 1),

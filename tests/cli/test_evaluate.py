@@ -37,7 +37,7 @@ def test_a_text_is_cleaned_and_scored_as_the_corpus_was(
     assert (figures["split"], figures["text"]) == (None, "a.txt")
 
 
-def test_unknown_characters_are_counted(charlm, trained: Path, tmp_path: Path) -> None:
+def test_row_31_unknown_characters_are_counted(charlm, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abé龙c")
     result = charlm("evaluate", "a.txt", "-m", trained, "--json")
     assert json.loads(result.out)["unknown"] == 2

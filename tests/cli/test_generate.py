@@ -64,7 +64,7 @@ def test_the_newest_run_is_used(
     assert charlm(*arguments).out == charlm(*arguments, "-m", "runs/nonsense-2").out
 
 
-def test_unknown_characters_are_listed(charlm, trained: Path) -> None:
+def test_row_25_unknown_characters_are_listed(charlm, trained: Path) -> None:
     arguments = ["generate", "-m", trained, "-l", "0", "--prefix", "a龙bé龙"]
     result = charlm(*arguments)
     assert (result.code, result.out, result.err) == (
@@ -103,6 +103,6 @@ def test_rules_narrow_the_choice(charlm, trained: Path) -> None:
         (["--colour"], "No such option '--colour' (see charlm generate --help)"),
     ],
 )  # fmt: skip
-def test_mistakes(charlm, trained: Path, arguments: list[str], message: str) -> None:
+def test_row_34_mistakes(charlm, trained: Path, arguments: list[str], message: str) -> None:
     result = charlm("generate", "-m", trained, *arguments)
     assert (result.code, result.out, result.err) == (2, "", f"Error: {message}\n")

@@ -39,7 +39,7 @@ def damaged(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_what_is_no_run_is_refused(charlm, tmp_path: Path) -> None:
+def test_row_13_what_is_no_run_is_refused(charlm, tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(b"\x80\x04K\x01.")
     (tmp_path / "b.pt").write_bytes(b"PK\x03\x04")
     (tmp_path / "c").mkdir()
@@ -76,7 +76,9 @@ def test_a_damaged_run_is_refused(charlm, damaged: Path) -> None:
         (lambda w: w["head.bias"].fill(np.nan), "the tensor head.bias holds NaN or infinity"),
     ],
 )  # fmt: skip
-def test_weights_that_do_not_fit_are_refused(charlm, damaged: Path, change, message: str) -> None:
+def test_row_16_weights_that_do_not_fit_are_refused(
+    charlm, damaged: Path, change, message: str
+) -> None:
     run = open_run(damaged)
     weights = {name: array.copy() for name, array in run.weights.items()}
     change(weights)
@@ -96,7 +98,9 @@ def test_weights_that_do_not_fit_are_refused(charlm, damaged: Path, change, mess
         ({"corpus": None}, "{run}/config.json: TypeError("),
     ],
 )  # fmt: skip
-def test_a_wrong_config_is_refused(charlm, damaged: Path, change: dict, message: str) -> None:
+def test_row_15_a_wrong_config_is_refused(
+    charlm, damaged: Path, change: dict, message: str
+) -> None:
     path = damaged / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change))
     result = charlm("info", damaged)

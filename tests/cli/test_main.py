@@ -63,7 +63,7 @@ def wait_for(condition, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def test_a_closed_pipe_ends_quietly(trained: Path) -> None:
+def test_row_34_a_closed_pipe_ends_quietly(trained: Path) -> None:
     process = subprocess.Popen(
         [*CHARLM, "generate", "-m", str(trained), "-l", "10000000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -77,7 +77,7 @@ def test_a_closed_pipe_ends_quietly(trained: Path) -> None:
     process.stderr.close()
 
 
-def test_a_poor_terminal_stops_nothing(tmp_path: Path) -> None:
+def test_row_26_a_poor_terminal_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("龙é" * 30, encoding="utf-8")
     environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     result = subprocess.run(

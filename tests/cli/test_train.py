@@ -171,7 +171,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("data", [b"", b"0123456789"])
-def test_a_text_too_short_leaves_nothing(charlm, tmp_path: Path, data: bytes) -> None:
+def test_row_20_a_text_too_short_leaves_nothing(charlm, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.txt").write_bytes(data)
     result = charlm("train", "./a.txt")
     assert result.code == 3

@@ -76,7 +76,7 @@ def test_another_seed_is_another_order() -> None:
     assert (one != other).any()
 
 
-def test_a_text_shorter_than_a_window_is_refused_and_one_of_its_length_is_not() -> None:
+def test_row_20_a_text_shorter_than_a_window_is_refused_and_one_of_its_length_is_not() -> None:
     with pytest.raises(DataError) as error:
         fitting_batch_size(8, 4, 8)
     assert str(error.value) == (

@@ -78,7 +78,7 @@ def test_ids_take_the_narrowest_width_that_fits(size: int, width: int) -> None:
     assert np.array([size - 1]).astype(id_type(size))[0] == size - 1
 
 
-def test_more_symbols_than_two_bytes_hold(tmp_path: Path) -> None:
+def test_row_30_more_symbols_than_two_bytes_hold(tmp_path: Path) -> None:
     text = "".join(chr(c) for c in range(0x10000, 0x10000 + 65_600))
     corpus = build(text, tmp_path, val_frac=0.0)
     assert corpus.vocab.decode(corpus.split("train")) == text
@@ -92,7 +92,9 @@ def test_more_symbols_than_two_bytes_hold(tmp_path: Path) -> None:
         (1, {"val_frac": 0.0}, "book: the text has 1 tokens, need at least 2 for a train part"),
     ],
 )
-def test_a_text_too_short_is_refused(tokens: int, data: dict[str, Any], message: str) -> None:
+def test_row_20_a_text_too_short_is_refused(
+    tokens: int, data: dict[str, Any], message: str
+) -> None:
     config = DataConfig(**data)
     with pytest.raises(DataError) as error:
         check_sizes(split_sizes(tokens, config.val_frac, 0), config, "book")
@@ -100,7 +102,7 @@ def test_a_text_too_short_is_refused(tokens: int, data: dict[str, Any], message:
 
 
 @given(st.sampled_from([0.0, 0.01, 0.1, 0.3]), st.sampled_from([0.0, 0.2]), st.integers(0, 60))
-def test_exactly_enough_is_enough(val: float, test: float, tokens: int) -> None:
+def test_row_20_exactly_enough_is_enough(val: float, test: float, tokens: int) -> None:
     config = DataConfig(val_frac=val, test_frac=test)
 
     def fits(tokens: int) -> int | None:

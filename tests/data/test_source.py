@@ -23,7 +23,7 @@ def read(*inputs: Path | str, encoding: str = "utf-8") -> str:
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
        st.integers(1, 5), st.sampled_from(["utf-8", "utf-16", "gb18030"]))  # fmt: skip
-def test_reading_in_chunks_is_reading_whole(text: str, size: int, encoding: str) -> None:
+def test_row_24_reading_in_chunks_is_reading_whole(text: str, size: int, encoding: str) -> None:
     data = text.encode(encoding)
     pieces = decode(io.BytesIO(data), encoding, "file", size)
     assert "".join(pieces) == data.decode(encoding).removeprefix("\ufeff")
@@ -38,7 +38,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(data: bytes, size: int) -> No
 
 
 @given(st.binary(max_size=20), st.integers(1, 7))
-def test_the_offset_of_a_bad_byte_is_right(good: bytes, size: int) -> None:
+def test_row_21_the_offset_of_a_bad_byte_is_right(good: bytes, size: int) -> None:
     good = good.decode("utf-8", "ignore").replace("\0", "").encode()
     with pytest.raises(DataError) as error:
         list(decode(io.BytesIO(good + b"\xff"), "utf-8", "file", size))
@@ -46,7 +46,7 @@ def test_the_offset_of_a_bad_byte_is_right(good: bytes, size: int) -> None:
     assert str(error.value).startswith(f"file: byte {len(good)} (line {line}) is not utf-8; ")
 
 
-def test_encodings_that_would_read_a_file_are_named(tmp_path: Path) -> None:
+def test_row_21_encodings_that_would_read_a_file_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes("春眠不觉晓".encode("gb18030"))
     with pytest.raises(DataError, match=r"--encoding .*gb18030.* would read it$"):
@@ -57,13 +57,13 @@ def test_encodings_that_would_read_a_file_are_named(tmp_path: Path) -> None:
     assert read(path, encoding="utf-16") == "春眠"
 
 
-def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+def test_row_22_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(codecs.BOM_UTF8 + b"abc")
     assert read(path) == "abc"
 
 
-def test_binary_data_is_refused(tmp_path: Path) -> None:
+def test_row_23_binary_data_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"one\ntwo\0")
     with pytest.raises(DataError) as error:
@@ -91,7 +91,7 @@ def test_a_folder_is_its_texts_in_order(tmp_path: Path) -> None:
     assert source.files == 2
 
 
-def test_a_folder_without_texts_is_refused(tmp_path: Path) -> None:
+def test_row_29_a_folder_without_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no text files in this folder"):
         read(tmp_path)
 
@@ -104,13 +104,13 @@ def test_a_folder_without_texts_is_refused(tmp_path: Path) -> None:
         ("nothing", "utf-9", "--encoding 'utf-9': Python knows no such encoding"),
     ],
 )
-def test_what_is_no_text_is_refused(name: str, encoding: str, message: str) -> None:
+def test_row_29_what_is_no_text_is_refused(name: str, encoding: str, message: str) -> None:
     with pytest.raises(UsageError) as error:
         read(name, encoding=encoding)
     assert str(error.value) == message
 
 
-def test_a_pipe_can_be_read_twice(tmp_path: Path) -> None:
+def test_row_29_a_pipe_can_be_read_twice(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_text, args=["abc"])

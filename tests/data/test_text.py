@@ -24,7 +24,7 @@ CONFIGS = st.builds(
 
 
 @given(TRICKY, CONFIGS, st.lists(st.integers(0, 30), max_size=5))
-def test_cleaning_in_pieces_is_cleaning_whole(
+def test_row_24_cleaning_in_pieces_is_cleaning_whole(
     text: str, config: TextConfig, cuts: list[int]
 ) -> None:
     edges = [0, *sorted(cuts), len(text)]
@@ -39,7 +39,7 @@ def test_cleaning_in_pieces_is_cleaning_whole(
 
 
 @given(TRICKY)
-def test_each_option_does_what_it_says(text: str) -> None:
+def test_row_23_each_option_does_what_it_says(text: str) -> None:
     assert clean_text(text, TextConfig(newlines="keep")) == text
     lf = re.sub("\r\n?", "\n", text)
     assert clean_text(text, TextConfig()) == lf

@@ -98,7 +98,7 @@ GOOD = {"format": 1, "level": "char", "tokens": ["<unk>", "a"], "counts": [0, 1]
         ({"tokens": ["<unk>", "<unk>"]}, "is not a vocabulary: it has the token '<unk>' twice"),
     ],
 )
-def test_what_is_wrong_with_a_vocabulary_is_named(
+def test_row_15_what_is_wrong_with_a_vocabulary_is_named(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     path = tmp_path / "vocab.json"

@@ -195,7 +195,7 @@ def test_map_state_reaches_every_part() -> None:
     assert parts(map_state((one, one), lambda part: part * 2)) == (one * 2, one * 2)
 
 
-def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_row_19_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(UsageError) as error:
         pick_device("cuda:99")
     assert str(error.value) == f"--device cuda:99: this machine has {', '.join(devices())}"

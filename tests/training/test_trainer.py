@@ -145,7 +145,7 @@ def test_two_trainings_with_one_seed_are_one(
     assert one == same != other
 
 
-def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(
+def test_row_32_a_gradient_that_is_not_finite_stops_before_it_does_harm(
     make_corpus: Make, tiny_config: Settings, nonsense: Any
 ) -> None:
     trainer = Trainer(tiny_config(), make_corpus(nonsense(500)))

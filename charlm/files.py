@@ -168,7 +168,9 @@ def truncate(path: Path, length: int) -> None:
 
 def keep_copy(path: Path, copy: Path) -> None:
     """Make `copy` what `path` is, if there is such a file; `path` itself stays throughout."""
-    if not path.exists():
+    # Where a save failed, `copy` may be a link to `path` already: to rename one link over another
+    # would do nothing, and leave it.
+    if not path.exists() or (copy.exists() and path.samefile(copy)):
         return
     with naming(copy):
         temporary = temporary_name(copy)

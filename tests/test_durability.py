@@ -44,6 +44,10 @@ def without_temporaries(state: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in state.items() if ".tmp" not in name}
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def save_one(folder: Path) -> None:
     write_tensors(folder / "model", {"a": np.arange(9.0)}, {"step": 2})
 
@@ -207,6 +211,11 @@ def test_row_10_a_good_checkpoint_at_every_moment(
         assert steps in ([2, 1], [2, 2], [3, 2])
         if ended:
             break
+        # The next save finds its way, and leaves nothing behind.
+        trainer.done = 4
+        save(run)
+        sweep(run / "checkpoints")
+        assert names(run / "checkpoints") == [LAST, PREVIOUS]
     assert steps == [3, 2]
     assert number > 5
 

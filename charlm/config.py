@@ -83,6 +83,10 @@ class ModelConfig:
         0.0, "share of the embedding and of each layer's output zeroed in training",
         at_least=0, below=1,
     )  # fmt: skip
+    weight_drop: float = setting(
+        0.0, "share of the recurrent weights zeroed in training, others in every window",
+        at_least=0, below=1,
+    )  # fmt: skip
     tied: bool = setting(False, "one matrix for the embedding and the head (sizes must agree)")
     forget_bias: float = setting(1.0, "an LSTM's forget-gate bias at first (not with init torch)")
     init: str = setting(

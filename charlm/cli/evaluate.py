@@ -4,13 +4,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.inputs import corpus_among, load_run, print_json, reading_bar, source_of
+from charlm.cli.inputs import (
+    corpus_among,
+    load_run,
+    note,
+    print_json,
+    reading_bar,
+    show,
+    source_of,
+)
 from charlm.cli.options import json_option, model_option, setting_options
 from charlm.config import Config
-from charlm.errors import DataError, ModelError, UsageError
+from charlm.errors import CharlmError, DataError, ModelError, UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
+    from charlm.evaluation.baselines import Baselines
+    from charlm.evaluation.metrics import Score
+    from charlm.model.network import CharLM
     from charlm.run import Run
 
 
@@ -25,14 +36,26 @@ if TYPE_CHECKING:
     "--batch-size", type=click.IntRange(min=1), default=None,
     help="Parallel streams; the figure does not depend on it.  [default: 32]",
 )  # fmt: skip
+@click.option(
+    "--dynamic",
+    is_flag=True,
+    help="Score once more with a model that learns from the text as it goes: a figure of its own.",
+)
+@click.option(
+    "--baselines/--no-baselines",
+    "beside",
+    default=True,
+    help="Show what simple models make of the same text.  [default: baselines]",
+)
 @setting_options("training.device", "text.encoding")
 @json_option
 def evaluate(
     text: str | None, model: str | None, split: str | None, batch_size: int | None,
-    as_json: bool, **options: Any,
+    dynamic: bool, beside: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Score TEXT (a file, a folder, - or a corpus), or a part of the corpus that the model was
-    trained on: perplexity, bits and nats per character, in one pass with the state carried."""
+    trained on: perplexity, bits and nats per character, in one pass with the state carried; beside
+    it, the perplexity of simple models of the same training text."""
     from charlm.run import need_direction
 
     run = load_run(model)
@@ -45,12 +68,42 @@ def evaluate(
     network = open_model(run, config.training.device)
     streams = batch_size or evaluator.STREAMS
     score = evaluator.evaluate(network, ids, run.vocab, streams=streams)
-    if as_json:
-        print_json({**score.to_dict(), "split": split, "text": text, "run": str(run.path)})
-        return
-    click.echo(f"{text or f'{split} part'}: {score}")
+    figures: dict[str, Any] = {**score.to_dict(), "split": split, "text": text}
+    lines = [f"{text or f'{split} part'}: {score}"]
     if score.unknown:
-        click.echo("  unknown characters count as <unk>, with the probability it has", err=True)
+        note("  unknown characters count as <unk>, with the probability it has")
+    if dynamic:
+        adapted = _dynamic(network, run, ids)
+        figures["dynamic"] = adapted.to_dict()
+        lines.append(f"  learning as it goes (dynamic evaluation): {adapted}")
+    if beside and (others := _baselines(run, ids)):
+        figures["baselines"] = others.to_dict()
+        lines.append(f"  perplexity of others that know the same training text: {others}")
+        if score.nats_per_token > others.order_5:
+            lines.append("  worse than the order-5 baseline: train longer, or on more text")
+    if as_json:
+        print_json({**figures, "run": str(run.path)})
+    else:
+        show("\n".join(lines) + "\n")
+
+
+def _dynamic(network: "CharLM", run: "Run", ids: Any) -> "Score":
+    from charlm.evaluation.dynamic import evaluate_dynamic, fit_rule
+
+    rule = fit_rule(network, run.open_corpus().split("train"))
+    return evaluate_dynamic(network, ids, run.vocab, rule)
+
+
+def _baselines(run: "Run", ids: Any) -> "Baselines | None":
+    """What the training part teaches simpler models, where it is still there."""
+    from charlm.evaluation.baselines import baselines
+
+    try:
+        train = run.open_corpus().split("train")
+    except CharlmError as error:
+        note(f"  no baselines: {error}")
+        return None
+    return baselines(train, ids, run.vocab)
 
 
 def _changes(options: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from charlm.cli.inputs import check_known, load_run, print_json, show, source_of
+from charlm.cli.inputs import check_known, load_run, note, print_json, show, source_of
 from charlm.cli.options import changes_of, json_option, model_option, setting_options
 from charlm.config import GenerationConfig
 from charlm.errors import UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
+    from charlm.generation.novelty import Novelty
     from charlm.generation.sampler import Engine, Sample
     from charlm.run import Run
 
@@ -28,11 +29,17 @@ SEPARATOR = "-" * 8
 @model_option
 @setting_options(*(f"generation.{key}" for key in GenerationConfig.__dataclass_fields__))
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:N or mps.  [default: cpu]")
+@click.option(
+    "--novelty",
+    "report",
+    is_flag=True,
+    help="Say how much of each text is copied from the training text.",
+)
 @click.option("--no-stream", is_flag=True, help="Print each text only when it is complete.")
 @json_option
 def generate(
     prefix: str | None, prefix_file: str | None, model: str | None, device: str | None,
-    no_stream: bool, as_json: bool, **options: Any,
+    report: bool, no_stream: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Continue a prefix with text from a model, printed as it is made."""
     from charlm.generation.sampler import Sampler
@@ -48,13 +55,31 @@ def generate(
     sampler = Sampler(_engine(run, device), run.vocab, settings)
     samples = sampler.start(ids)
     stream = sampler.stream(ids, samples, seed)
-    if len(samples) == 1 and not no_stream and not as_json:
+    training_text = _training_text(run) if report else None
+    streams = len(samples) == 1 and not no_stream and not as_json
+    if streams:
         _print_as_it_comes(shown, stream, sys.stdout)
-        return
     for _ in stream:
         pass
     for number, sample in enumerate(samples):
-        _print_whole(shown, sample, seed, as_json, separate=number > 0)
+        novel = _novelty(sample, training_text)
+        if as_json:
+            _print_json(shown, sample, seed, novel)
+            continue
+        if not streams:
+            _print_whole(shown, sample, separate=number > 0)
+        if novel:
+            note(f"  {novel}")
+
+
+def _training_text(run: "Run") -> str:
+    return run.vocab.decode(int(i) for i in run.open_corpus().split("train"))
+
+
+def _novelty(sample: "Sample", training_text: str | None) -> "Novelty | None":
+    from charlm.generation.novelty import novelty
+
+    return None if training_text is None else novelty(sample.text, training_text)
 
 
 def _engine(run: "Run", device: str | None) -> "Engine":
@@ -107,18 +132,21 @@ def _print_as_it_comes(prefix: str, stream: Any, out: TextIO) -> None:
     out.flush()
 
 
-def _print_whole(prefix: str, sample: "Sample", seed: int, as_json: bool, separate: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                "prefix": prefix,
-                "text": sample.text,
-                "nats": sample.nats,
-                "stop_reason": sample.stop_reason,
-                "seed": seed,
-            }
-        )
-        return
+def _print_json(prefix: str, sample: "Sample", seed: int, novel: "Novelty | None") -> None:
+    figures = {"longest_copy": novel.longest, "copied_share": novel.share} if novel else {}
+    print_json(
+        {
+            "prefix": prefix,
+            "text": sample.text,
+            "nats": sample.nats,
+            "stop_reason": sample.stop_reason,
+            "seed": seed,
+            **figures,
+        }
+    )
+
+
+def _print_whole(prefix: str, sample: "Sample", separate: bool) -> None:
     if separate:
         click.echo(SEPARATOR)
     whole = prefix + sample.text

@@ -51,6 +51,11 @@ def evaluate(
             nats = _sum_of_nats(model, ids, streams)
     finally:
         model.train(was_training)
+    return score_of(nats, ids, vocab)
+
+
+def score_of(nats: float, ids: Ids, vocab: Vocab) -> Score:
+    """The score of `ids` (N,), every token after the first of which was scored."""
     targets = ids[1:]
     unknown = int(np.count_nonzero(targets == UNK_ID))
     return Score(nats, len(targets), unknown, _bytes(targets, vocab, unknown), vocab.level)

@@ -114,7 +114,7 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         self.hidden_size, self.num_layers, self.proj_size = hidden_size, num_layers, proj_size
-        self.bias, self._dropout = bias, dropout
+        self.bias, self.dropout = bias, dropout
         rows, output_size = self.gates * hidden_size, proj_size or hidden_size
         for k in range(num_layers):
             shapes: dict[str, tuple[int, ...]] = {
@@ -141,8 +141,8 @@ class Recurrent(nn.Module):
         """x (T, B, X), state (L, B, H) or a pair -> outputs (T, B, H), state."""
         states = self._states(x, state)
         for k in range(self.num_layers):
-            if k and self._dropout:
-                x = nn.functional.dropout(x, self._dropout, self.training)
+            if k and self.dropout:
+                x = nn.functional.dropout(x, self.dropout, self.training)
             x, states[k] = self._layer(k, x, states[k])
         if isinstance(states[0], tuple):
             hidden, cell = zip(*states, strict=True)

@@ -1,0 +1,69 @@
+"""Dynamic evaluation scores before it learns, learns, and leaves the model as it was."""
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import ModelConfig
+from charlm.data.vocab import Vocab
+from charlm.evaluation.dynamic import RATES, Rule, dynamic_nats, fit_rule, gradient_scales
+from charlm.evaluation.evaluator import evaluate
+from charlm.model.network import CharLM
+
+V = 7
+TEXT = np.tile(np.array([1, 2, 3, 4, 5, 6, 2, 4, 6, 1, 3], np.uint8), 40)
+
+
+@pytest.fixture(params=["lstm", "gru", "scratch"])
+def model(request: pytest.FixtureRequest) -> CharLM:
+    torch.manual_seed(0)
+    scratch = request.param == "scratch"
+    config = ModelConfig(
+        rnn_type="lstm" if scratch else request.param, hidden_size=12, embedding_size=6,
+        num_layers=2, dropout=0.4, implementation="scratch" if scratch else "torch",
+    )  # fmt: skip
+    return CharLM(config, V)
+
+
+def ones(model: CharLM) -> list[torch.Tensor]:
+    return [torch.ones_like(p) for p in model.parameters()]
+
+
+def test_without_a_step_it_is_the_plain_pass(model: CharLM) -> None:
+    vocab = Vocab("char", ("<unk>", *"abcdef"), (0,) * V)
+    plain = evaluate(model, TEXT, vocab).nats
+    assert dynamic_nats(model, TEXT, Rule(0.0, ones(model))) == pytest.approx(plain, abs=1e-3)
+
+
+def test_it_learns_from_what_it_has_scored_and_leaves_the_model_alone(model: CharLM) -> None:
+    before = [p.clone() for p in model.parameters()]
+    standing = dynamic_nats(model, TEXT, Rule(0.0, ones(model)))
+    learning = dynamic_nats(model, TEXT, Rule(1.0, ones(model), decay=0.0))
+    assert learning < 0.97 * standing
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_nothing_is_learned_from_what_comes_later(model: CharLM) -> None:
+    rule = Rule(0.3, ones(model))
+    other = TEXT.copy()
+    other[225:] = 1
+    begin = dynamic_nats(model, TEXT[:225], rule)
+    for text in (TEXT, other):
+        parts = [dynamic_nats(model, text[:n], rule) for n in (225, len(text))]
+        assert parts[0] == begin
+    assert dynamic_nats(model, other, rule) != dynamic_nats(model, TEXT, rule)
+
+
+def test_the_weights_are_drawn_back(model: CharLM) -> None:
+    standing = dynamic_nats(model, TEXT, Rule(0.0, ones(model)))
+    held = dynamic_nats(model, TEXT, Rule(0.3, ones(model), decay=1e6))
+    assert held == pytest.approx(standing, rel=1e-5)
+
+
+def test_the_rule_is_fitted_on_the_training_part(model: CharLM) -> None:
+    rule = fit_rule(model, TEXT)
+    assert rule.rate in RATES
+    totals = {rate: dynamic_nats(model, TEXT, Rule(rate, rule.scales)) for rate in RATES}
+    assert totals[rule.rate] == min(totals.values())
+    for scale, expected in zip(rule.scales, gradient_scales(model, TEXT), strict=True):
+        assert torch.equal(scale, expected)

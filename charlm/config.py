@@ -80,11 +80,7 @@ class ModelConfig:
         False, "read both ways: a model that fills gaps (charlm fill) and writes no text"
     )
     dropout: float = setting(
-        0.0, "share of the embedding and of each layer's output zeroed in training",
-        at_least=0, below=1,
-    )  # fmt: skip
-    weight_drop: float = setting(
-        0.0, "share of the recurrent weights zeroed in training, others in every window",
+        0.0, "share of each recurrent layer's output zeroed in training",
         at_least=0, below=1,
     )  # fmt: skip
     tied: bool = setting(False, "one matrix for the embedding and the head (sizes must agree)")
@@ -114,12 +110,14 @@ class TrainingConfig:
     """How the network is trained. With no limit set, `default_time` is the limit."""
 
     time: float | None = setting(
-        None, "train for this long, all included: 90s, 2m, 1h (as none is set: 2m)",
+        None, "train for this long, all included: 90s, 2m, 1h (else as the text is worth: to 10m)",
         above=0, duration=True,
     )  # fmt: skip
     epochs: float | None = setting(None, "passes over the training part", above=0)
     max_steps: int | None = setting(None, "optimiser steps", at_least=1)
-    default_time: float = setting(120.0, "the time where no limit is given", above=0, duration=True)
+    default_time: float = setting(
+        600.0, "the most time where no limit is given", above=0, duration=True
+    )
     seq_len: int = setting(32, "time steps in a window", at_least=1, at_most=LARGEST)
     batch_size: int = setting(32, "streams trained side by side", at_least=1, at_most=LARGEST)
     sampling: str = setting(

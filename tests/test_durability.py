@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charlm import files
+from charlm import files, folders
 from charlm.data.corpus import open_corpus
 from charlm.errors import FileSystemError
-from charlm.files import locked, new_folder, sweep, temporary_name, write_bytes
+from charlm.files import temporary_name, write_bytes
+from charlm.folders import locked, new_folder, sweep
 from charlm.tensors import read_tensors, write_tensors
 from charlm.training.checkpoint import LAST, PREVIOUS, save_checkpoint
 from charlm.training.trainer import Trainer
@@ -36,7 +37,7 @@ def state_of(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (files.LOCK, files.HOLDER)
+        if path.is_file() and path.name not in (folders.LOCK, folders.HOLDER)
     }
 
 
@@ -225,7 +226,7 @@ def test_stale_files_of_the_living_and_of_other_machines_are_not_swept(
 ) -> None:
     mine = temporary_name(tmp_path / "a")
     mine.write_bytes(b"")
-    monkeypatch.setattr(files, "_host", lambda: "0123abcd")
+    monkeypatch.setattr(files, "host", lambda: "0123abcd")
     monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)  # more than the system gives
     of_another = temporary_name(tmp_path / "a")
     of_another.write_bytes(b"")
@@ -237,7 +238,7 @@ def test_stale_files_of_the_living_and_of_other_machines_are_not_swept(
 def test_without_a_call_that_swaps_two_names_a_folder_is_replaced_all_the_same(
     prepared: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_exchanged", lambda one, other: False)
+    monkeypatch.setattr(folders, "_exchanged", lambda one, other: False)
     folder = prepared()
     for number in itertools.count(1):
         files.before_operation = fail_at(number, errno.EIO, from_then_on=False)
@@ -314,7 +315,7 @@ def test_row_04_a_log_that_cannot_grow_is_a_warning(
 HOLD = """
 import sys, time
 from pathlib import Path
-from charlm.files import locked
+from charlm.folders import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

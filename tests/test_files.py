@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import FileSystemError, UsageError
-from charlm.files import new_folder, write_bytes, write_json
+from charlm.files import write_bytes, write_json
+from charlm.folders import new_folder
 
 
 def names(folder: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """charlm train"""
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from charlm.cli.options import (
     force_option,
     given_changes,
     json_option,
+    merged,
     resolve,
     setting_options,
 )
@@ -85,7 +87,8 @@ def train(
     dry_run: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Train a model on INPUT: texts, folders, - for standard input, or one corpus; without any, on
-    the sample that every Python carries. Makes a run; without flags, in two minutes.
+    the sample that every Python carries. Makes a run. What is not given is chosen for the text, the
+    machine and the time; without a limit, that takes ten minutes at most.
 
     Ctrl-C ends the training and keeps the model so far; --resume goes on."""
     if resume is not None:
@@ -192,7 +195,7 @@ class Job:
     def __init__(
         self, inputs: tuple[str, ...], config: Config, given: Changes, start_run: "Run | None"
     ) -> None:
-        self.config, self._start_run = config, start_run
+        self.config, self._start_run, self._given = config, start_run, given
         self._folder = corpus_among(inputs)
         if self._folder:
             self._prepared = self._open(self._folder, given)
@@ -240,12 +243,27 @@ class Job:
             sizes = split_sizes(tokens, data.val_frac, data.test_frac)
             made = self._vocab()
             vocab = made or build_vocab(counter, min_freq=data.min_freq, reserve=data.reserve)
-        return describe(self.name, self.config, sizes, len(vocab))
+        return self._planned(sizes, len(vocab))
+
+    def _planned(self, sizes: dict[str, int], vocab_size: int) -> str:
+        """Choose what was left open; what will be trained, in three lines."""
+        from charlm.training.planner import plan
+
+        given = self._given
+        if self._start_run:
+            # The weights that it starts from have their shape.
+            given = merged(given, {"model": vars(self._start_run.config.model)})
+        chosen = plan(
+            self.config, given, train_tokens=sizes["train"], vocab_size=vocab_size,
+            elapsed=time.monotonic() - main.STARTED,
+        )  # fmt: skip
+        self.config = chosen.config
+        return describe(self.name, self.config, sizes, vocab_size, chosen.epochs)
 
     def make_run(self, output: Path, force: bool) -> None:
         """Make the run folder, with all but what training adds. On an error nothing is left."""
         from charlm.data.batches import fitting_batch_size
-        from charlm.files import check_output, new_folder
+        from charlm.folders import check_output, new_folder
         from charlm.run import CONFIG, save_run
 
         resume = f", go on with it (charlm train --resume {output})"
@@ -259,15 +277,17 @@ class Job:
                 where = "corpus"
             training = self.config.training
             fitting_batch_size(corpus.splits["train"], training.batch_size, training.seq_len)
-            note(describe(self.name, self.config, corpus.splits, len(corpus.vocab)))
+            note(self._planned(corpus.splits, len(corpus.vocab)))
             from charlm.model.device import pick_device
 
             note(f"device: {pick_device(training.device)}; run: {output}")
             save_run(staging, self.config, corpus, where)
 
 
-def describe(name: str, config: Config, sizes: dict[str, int], vocab_size: int) -> str:
-    """The plan in three lines."""
+def describe(
+    name: str, config: Config, sizes: dict[str, int], vocab_size: int, epochs: float | None = None
+) -> str:
+    """The plan in three lines. epochs: how many the time is likely to allow."""
     from math import prod
 
     from charlm.run import expected_shapes
@@ -287,5 +307,6 @@ def describe(name: str, config: Config, sizes: dict[str, int], vocab_size: int) 
         f"model: {model.rnn_type.upper()} {model.num_layers}×{model.hidden_size}, "
         f"embedding {model.embedding_size or 'one-hot'}, {parameters:,} parameters{both}\n"
         f"training: {training.batch_size}×{training.seq_len} ({sampling}), "
-        f"{training.optimizer} {training.lr:g}, {limit}"
+        f"{training.optimizer} {training.lr:g}, dropout {model.dropout:g}, {limit}"
+        + (f", about {epochs:.3g} epochs" if epochs else "")
     )

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from charlm.config import ModelConfig
@@ -58,26 +57,16 @@ class CharLM(nn.Module):
             self.head.weight = self.embedding.weight
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        outputs, state = self._recur(self._dropped(self._inputs(ids)), state)
+        outputs, state = self._recur(self._inputs(ids), state)
         return self.head(self._dropped(outputs)), state
 
     def _recur(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-        if self.config.weight_drop and self.training:
-            return functional_call(self.rnn, self._thinned(), (inputs, state))  # type: ignore[no-any-return]
         if not self.config.proj_size:
             return self.rnn(inputs, state)  # type: ignore[no-any-return]
         with warnings.catch_warnings():
             # It is no news that oneDNN leaves this kind of LSTM to torch.
             warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
             return self.rnn(inputs, state)  # type: ignore[no-any-return]
-
-    def _thinned(self) -> dict[str, Tensor]:
-        """The recurrent weights with some of them dropped (weight drop: Merity et al. 2018)."""
-        share = self.config.weight_drop
-        return {
-            name: F.dropout(weight, share) if name.startswith("weight_hh") else weight
-            for name, weight in self.rnn.named_parameters()
-        }
 
     def _dropped(self, x: Tensor) -> Tensor:
         p = self.config.dropout

@@ -1,178 +1,104 @@
-"""How many steps to train: a number given, or a time turned into a number by measuring."""
+"""What to train in the time given: sizes, rate and regularisation for this text on this machine.
+
+The speed is measured, with real steps of the first recipe. How often the text could be read in the
+time then says which recipe serves best: read once or twice, a text is learned fastest with nothing
+held back; read many times, it is learned by heart unless much is dropped. The recipes were found by
+trial: configs/README.md has the log.
+"""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
+from typing import Any
 
-from charlm.config import TrainingConfig
-from charlm.errors import UsageError
+import torch
+from torch.nn import functional as F
 
-# The first steps pay for threads and memory that later ones find ready.
-UNMEASURED_STEPS = 3
-MEASURED_STEPS = 20
-MEASURED_SHARE = 0.05
-# The speed is the mean over about this many steps.
-REMEMBERED_STEPS = 200
-# What the schedule goes by until the speed is known.
-PROVISIONAL_STEPS = 1000
-# A later change of the machine's speed counts once it would move the end by this share.
-TOLERANCE = 0.02
-# Saving, the last sample and the end of the process.
-CLOSING_SECONDS = 0.4
-# Scoring a token costs about this share of training on it: a forward pass out of three, warm-up.
-VALIDATION_COST = 0.4
-# Validations while training: as many as take this share of its time, within these limits.
-VALIDATION_SHARE = 0.05
-FEWEST_VALIDATIONS, MOST_VALIDATIONS = 3, 20
+from charlm.config import Config
+from charlm.model.device import pick_device
+from charlm.model.network import CharLM
+from charlm.settings import configured
+from charlm.training.optim import OPTIMIZERS, clip
+
+Given = Mapping[str, Mapping[str, Any]]
+Recipe = dict[str, dict[str, Any]]
+
+# Up to so many epochs of the first recipe in the time given -> what to train then.
+RECIPES: tuple[tuple[float, Recipe], ...] = (
+    (5.0, {"model": {}, "training": {}}),
+    (10.0, {"model": {"hidden_size": 384, "dropout": 0.1}, "training": {"lr": 0.007}}),
+    (40.0, {"model": {"hidden_size": 512, "dropout": 0.3}, "training": {"lr": 0.005}}),
+    (inf, {"model": {"hidden_size": 512, "dropout": 0.5}, "training": {"lr": 0.005}}),
+)
+# Where no limit is given, more epochs than these are not worth their time.
+MOST_EPOCHS = 20.0
+GPU_SECONDS = 180.0
+TIMED_STEPS, TIMED_AT_MOST = 8, 1.0
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a training has come: the steps made and the seconds they and all else took."""
+class Plan:
+    """The settings to train with; about so many epochs, where they are limited by time."""
 
-    steps: int = 0
-    seconds: float = 0.0
-    # The steps planned in all for the time given, once that was known.
-    planned: int | None = None
+    config: Config
+    epochs: float | None = None
 
 
-class StepLimit:
-    """A number of steps known from the start. planned: it is what a time was turned into."""
+def plan(
+    config: Config, given: Given, *, train_tokens: int, vocab_size: int, elapsed: float
+) -> Plan:
+    """Choose all that was not given for a training that is limited by time.
 
-    def __init__(self, total: int, *, planned: bool = False) -> None:
-        self.total, self.planned = total, planned
-
-    def after_step(self, step: int) -> None:
-        pass
-
-    @contextmanager
-    def elsewhere(self, *, validating: bool = False) -> Iterator[None]:
-        yield
-
-
-class TimeLimit:
-    """A number of steps such that all is done when the time is over.
-
-    Fixed from the speed of the first steps; corrected later only where the machine has become so
-    much slower or faster that the end would miss the time. `now` is a clock in seconds.
+    elapsed: seconds of that time which are over already. One limited by steps or epochs, and one
+    that reads both ways, is somebody's own experiment, and stays as it is.
     """
-
-    def __init__(
-        self,
-        seconds: float,
-        started: float,
-        *,
-        validation_steps: float,
-        first_step: int = 0,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`started`: when the command began, by the clock `now`.
-
-        validation_steps: what one validation costs, in training steps, until one is measured.
-        first_step: how many steps were made before.
-        """
-        self.total = first_step + PROVISIONAL_STEPS
-        self._first_step = first_step
-        self._started, self._deadline, self._now = started, started + seconds, now
-        self._validation_steps = validation_steps
-        self._validation_seconds: float | None = None
-        self._validated = 0
-        self._last_step = now()
-        self._step_seconds = 0.0
-        self.planned = False
-        self._next_look = first_step + UNMEASURED_STEPS + MEASURED_STEPS
-
-    def after_step(self, step: int) -> None:
-        """Called when `step` steps have been made."""
-        took, self._last_step = self._now() - self._last_step, self._now()
-        measured = step - self._first_step - UNMEASURED_STEPS
-        if measured <= 0:
-            return
-        weight = 1 / min(measured, REMEMBERED_STEPS)
-        self._step_seconds += weight * (took - self._step_seconds)
-        left = self._deadline - self._now() - self._validation() - CLOSING_SECONDS
-        if left <= 0:
-            self.total = step
-        elif step >= self._next_look or (not self.planned and self._measured_enough(measured)):
-            self._revise(step, left)
-
-    def _measured_enough(self, steps: int) -> bool:
-        """Slow steps need fewer of them: their number is fixed early in the time all the same."""
-        return steps * self._step_seconds > MEASURED_SHARE * (self._deadline - self._started)
-
-    def _validation(self) -> float:
-        """Seconds that a validation takes."""
-        if self._validation_seconds is not None:
-            return self._validation_seconds
-        return self._validation_steps * self._step_seconds
-
-    def _revise(self, step: int, left: float) -> None:
-        """Set the total so that the steps to come and their validations take `left` seconds."""
-        at_most = step + int(left / self._step_seconds)
-        to_come = max(0, validations(at_most, self._validation_steps) - self._validated)
-        seconds = max(0.0, left - to_come * self._validation())
-        total = step + int(seconds / self._step_seconds)
-        if not self.planned or abs(total - self.total) > TOLERANCE * self.total:
-            self.total = total
-        self.planned = True
-        self._next_look = step + max(1, self.total // 50)
-
-    @contextmanager
-    def elsewhere(self, *, validating: bool = False) -> Iterator[None]:
-        """Time inside the block is not the steps'. `validating`: it is a validation's."""
-        started = self._now()
-        yield
-        spent = self._now() - started
-        self._last_step += spent
-        if validating:
-            self._validation_seconds = spent
-            self._validated += 1
+    training = config.training
+    if training.epochs or training.max_steps or config.model.bidirectional:
+        return Plan(config)
+    speed = tokens_per_second(config, vocab_size) / train_tokens
+    seconds = training.time or _most_seconds(config)
+    epochs = max(0.0, seconds - elapsed) * speed
+    recipe = next(recipe for most, recipe in RECIPES if epochs <= most)
+    chosen = {
+        section: {k: v for k, v in values.items() if k not in given.get(section, {})}
+        for section, values in recipe.items()
+    }
+    config = configured(config, chosen)
+    speed = tokens_per_second(config, vocab_size) / train_tokens
+    if training.time is None:
+        seconds = min(seconds, round(elapsed + MOST_EPOCHS / speed, 1))
+        config = configured(config, {"training": {"time": seconds}})
+    return Plan(config, max(0.0, seconds - elapsed) * speed)
 
 
-Limit = StepLimit | TimeLimit
+def _most_seconds(config: Config) -> float:
+    """What a training takes at most where no limit is given."""
+    most = config.training.default_time
+    return most if pick_device(config.training.device).type == "cpu" else min(most, GPU_SECONDS)
 
 
-def validations(total_steps: int, validation_steps: float) -> int:
-    """How often to stop and look at the model in `total_steps`, the end not counted.
+def tokens_per_second(config: Config, vocab_size: int) -> float:
+    """How fast a model of this config trains here: real steps, on ids drawn at random."""
+    training, device = config.training, pick_device(config.training.device)
+    random_state = torch.get_rng_state()
+    model = CharLM(config.model, vocab_size).to(device)
+    ids = torch.randint(vocab_size, (training.seq_len + 1, training.batch_size), device=device)
+    optimizer = OPTIMIZERS[training.optimizer](model, training)
 
-    validation_steps: what a validation costs, in training steps; 0 where there is none.
-    """
-    if validation_steps == 0:
-        return MOST_VALIDATIONS
-    affordable = int(VALIDATION_SHARE * total_steps / validation_steps)
-    return max(FEWEST_VALIDATIONS, min(MOST_VALIDATIONS, affordable))
+    def step() -> None:
+        optimizer.zero_grad()
+        logits, _ = model(ids[:-1])
+        loss = F.cross_entropy(logits.flatten(0, 1), ids[1:].flatten())
+        torch.autograd.backward(loss)
+        clip(model, training.grad_clip)
+        optimizer.step()
 
-
-def validation_steps(tokens: int, tokens_per_step: int) -> float:
-    """What scoring `tokens` tokens costs, in training steps."""
-    return VALIDATION_COST * tokens / tokens_per_step
-
-
-def make_limit(
-    config: TrainingConfig,
-    steps_per_epoch: int,
-    validation_cost: float,
-    started: float,
-    before: Progress | None = None,
-) -> Limit:
-    """The limit that the settings ask for.
-
-    started: when the command began (`time.monotonic`). before: what an earlier command did of it.
-    A plan once made is kept, so that a training that is resumed ends as it would have.
-    """
-    before = before or Progress()
-    if config.max_steps is not None:
-        return StepLimit(config.max_steps)
-    if config.epochs is not None:
-        return StepLimit(max(1, round(config.epochs * steps_per_epoch)))
-    if before.planned is not None:
-        return StepLimit(before.planned, planned=True)
-    seconds = config.time or config.default_time
-    if seconds <= before.seconds:
-        raise UsageError(
-            f"the run has been trained for {before.seconds:.0f} s already; --time is for all of it"
-        )
-    return TimeLimit(
-        seconds - before.seconds, started, validation_steps=validation_cost, first_step=before.steps
-    )
+    step()  # pays for threads and memory that the others find ready
+    started, steps = time.perf_counter(), 0
+    while steps < TIMED_STEPS and time.perf_counter() - started < TIMED_AT_MOST:
+        step()
+        steps += 1
+    seconds = time.perf_counter() - started
+    torch.set_rng_state(random_state)
+    return steps * training.seq_len * training.batch_size / seconds

@@ -13,7 +13,8 @@ import torch
 from charlm.config import Config
 from charlm.errors import ModelError, Stopped
 from charlm.evaluation.metrics import Score
-from charlm.files import locked, sweep, write_json
+from charlm.files import write_json
+from charlm.folders import locked, sweep
 from charlm.model.network import load_weights
 from charlm.run import CONFIG, Run, config_record, how_to_use, open_run
 from charlm.training.checkpoint import (
@@ -22,7 +23,7 @@ from charlm.training.checkpoint import (
     open_checkpoint,
     restore_trainer,
 )
-from charlm.training.planner import Progress
+from charlm.training.limits import Progress
 from charlm.training.recorder import Recorder, limits, score_facts, train_perplexity_name
 from charlm.training.signals import StopSignals
 from charlm.training.trainer import Trainer

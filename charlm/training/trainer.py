@@ -21,8 +21,8 @@ from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.device import pick_device
 from charlm.model.network import CharLM, carry, join_states, map_state
+from charlm.training.limits import Progress, make_limit, validation_steps, validations
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
-from charlm.training.planner import Progress, make_limit, validation_steps, validations
 
 # A checkpoint at least so often, unless the settings say otherwise: what a kill can cost.
 SECONDS_BETWEEN_SAVES = 60.0

@@ -83,7 +83,7 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(charlm, text_file: Path) -> 
     assert result.out.splitlines() == [
         "text: nonsense, vocabulary of 9; train 3,600, valid 400",
         "model: LSTM 1×256, embedding 64, 332,617 parameters",
-        "training: 32×32 (sequential), adamw 0.01, 3 epochs",
+        "training: 32×32 (sequential), adamw 0.01, dropout 0, 3 epochs",
     ]
     assert list(Path().iterdir()) == []
 

@@ -1,111 +1,71 @@
-"""Time turned into steps, by a clock that the tests turn."""
+"""The plan fits the time, the text and what the user asked for."""
 
-import random
-from collections.abc import Callable
+from typing import Any
 
 import pytest
+import torch
 
-from charlm.config import TrainingConfig
-from charlm.training.planner import (
-    CLOSING_SECONDS,
-    StepLimit,
-    TimeLimit,
-    make_limit,
-    validation_steps,
-    validations,
-)
+from charlm.config import Config
+from charlm.settings import configured
+from charlm.training import planner
+from charlm.training.planner import MOST_EPOCHS, RECIPES, plan, tokens_per_second
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def __call__(self) -> float:
-        return self.time
+@pytest.fixture(autouse=True)
+def speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that trains any model at 1000 tokens a second."""
+    monkeypatch.setattr(planner, "tokens_per_second", lambda config, vocab_size: 1000.0)
 
 
-def train(
-    seconds: float,
-    step_seconds: Callable[[float], float],
-    *,
-    validation: float = 0.5,
-    startup: float = 2.0,
-) -> tuple[float, list[int]]:
-    """Train by the clock: seconds the whole command took, and the totals that were planned."""
-    clock = Clock()
-    started = clock.time
-    clock.time += startup
-    cost = validation / step_seconds(0.0)
-    limit = TimeLimit(seconds, started, validation_steps=cost, now=clock)
-    step, totals, last = 0, [], 0
-    while step < limit.total:
-        clock.time += step_seconds(clock.time - started)
-        step += 1
-        limit.after_step(step)
-        totals.append(limit.total)
-        stretch = limit.total / (validations(limit.total, cost) + 1)
-        if step < limit.total and step - last >= stretch:
-            last = step
-            with limit.elsewhere(validating=True):
-                clock.time += validation
-    clock.time += validation + CLOSING_SECONDS
-    return clock.time - started, totals
+def planned(given: dict[str, Any], *, tokens: int = 10_000, elapsed: float = 0.0) -> planner.Plan:
+    config = configured(Config(), given)
+    return plan(config, given, train_tokens=tokens, vocab_size=50, elapsed=elapsed)
 
 
-@pytest.mark.parametrize("seconds", [15, 60, 300])
-@pytest.mark.parametrize("step", [0.001, 0.02, 0.2])
-def test_a_steady_machine_ends_on_time(seconds: float, step: float) -> None:
-    taken, totals = train(seconds, lambda t: step)
-    assert seconds * 0.95 <= taken <= seconds * 1.02
-    # Fixed once, and not moved again by more than the machine's own jitter.
-    settled = totals[len(totals) // 4 :]
-    assert max(settled) - min(settled) <= 0.04 * max(settled)
+@pytest.mark.parametrize("number", range(len(RECIPES)))
+def test_the_epochs_that_the_time_allows_choose_the_recipe(number: int) -> None:
+    most, recipe = RECIPES[number]
+    epochs = min(most, 1000.0)
+    found = planned({"training": {"time": 10 * epochs}})
+    assert found.epochs == pytest.approx(epochs)
+    assert found.config == configured(Config(), {"training": {"time": 10 * epochs}} | {
+        section: {**values, **({"time": 10 * epochs} if section == "training" else {})}
+        for section, values in recipe.items()
+    })  # fmt: skip
 
 
-@pytest.mark.parametrize("seconds", [15, 60])
-@pytest.mark.parametrize("factor", [0.5, 2])
-def test_a_machine_that_changes_its_speed_ends_on_time(seconds: float, factor: float) -> None:
-    taken, _ = train(seconds, lambda t: 0.02 * (factor if t > seconds / 2 else 1))
-    assert seconds * 0.9 <= taken <= seconds * 1.05
+def test_what_was_given_is_kept() -> None:
+    given = {"model": {"dropout": 0.05}, "training": {"time": 300.0, "seq_len": 20}}
+    found = planned(given)
+    assert found.config.model.dropout == 0.05
+    assert found.config.training.seq_len == 20
 
 
-def test_a_noisy_machine_ends_on_time() -> None:
-    noise = random.Random(0)
-    taken, _ = train(60, lambda t: 0.02 * noise.uniform(0.5, 2))
-    assert 57 <= taken <= 61.5
+def test_time_that_is_over_does_not_count() -> None:
+    late = planned({"training": {"time": 100.0}}, elapsed=95.0)
+    assert late.epochs == pytest.approx(0.5)
+    assert late.config.model == configured(Config(), RECIPES[0][1]).model
 
 
-def test_a_slow_start_does_not_count() -> None:
-    taken, totals = train(60, lambda t: 1.0 if t < 4 else 0.02)
-    assert 57 <= taken <= 61.5
-    assert totals[-1] > 2000
+@pytest.mark.parametrize(
+    "given",
+    [{"training": {"epochs": 50.0}}, {"training": {"max_steps": 5}},
+     {"model": {"bidirectional": True}}],
+)  # fmt: skip
+def test_an_experiment_of_the_users_own_is_left_alone(given: dict[str, Any]) -> None:
+    assert planned(given) == planner.Plan(configured(Config(), given))
 
 
-def test_a_time_too_short_for_anything_still_makes_a_few_steps() -> None:
-    taken, totals = train(1, lambda t: 0.02)
-    assert len(totals) <= 10
-    assert taken < 4
+def test_without_a_limit_the_time_is_what_the_text_is_worth() -> None:
+    short = planned({})
+    assert short.epochs == pytest.approx(MOST_EPOCHS)
+    assert short.config.training.time == pytest.approx(MOST_EPOCHS * 10)
+    long = planned({}, tokens=10**9)
+    assert long.config.training.time == Config().training.default_time
 
 
-def test_the_number_of_steps_is_as_asked() -> None:
-    def total(**settings: object) -> int:
-        limit = make_limit(TrainingConfig(**settings), 40, 1.0, 0.0)
-        assert isinstance(limit, StepLimit)
-        limit.after_step(3)
-        with limit.elsewhere(validating=True):
-            return limit.total
-
-    assert total(max_steps=7) == 7
-    assert total(epochs=2.5) == 100
-    assert total(epochs=0.001) == 1
-
-
-def test_without_a_limit_there_is_the_default_time() -> None:
-    assert isinstance(make_limit(TrainingConfig(), 40, 1.0, 0.0), TimeLimit)
-
-
-def test_validations_take_a_small_share_of_the_time() -> None:
-    assert validations(1000, validation_steps(0, 1024)) == 20
-    assert validations(10_000, 1.0) == 20
-    assert validations(100, 1000.0) == 3
-    assert validations(4000, 20.0) == 10
+def test_the_speed_is_measured_and_chance_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_rng_state()
+    config = configured(Config(), {"model": {"hidden_size": 8, "dropout": 0.5}})
+    assert 1e3 < tokens_per_second(config, 10) < 1e8
+    assert torch.equal(torch.get_rng_state(), before)

@@ -200,7 +200,10 @@ def test_it_ends_early_when_validation_gets_no_better(
 def test_it_stops_between_two_steps(
     make_corpus: Make, tiny_config: Settings, nonsense: Any
 ) -> None:
-    trainer, watcher = Trainer(tiny_config(), make_corpus(nonsense(500))), Silence()
+    trainer, watcher = (
+        Trainer(tiny_config(training={"eval_every": 5}), make_corpus(nonsense(500))),
+        Silence(),
+    )
     trainer.fit(watcher, lambda: trainer.done >= 7)
     assert trainer.done == 7
     assert [step for step, _, _ in watcher.scores] == [5]

@@ -1,0 +1,111 @@
+"""Time turned into steps, by a clock that the tests turn."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from charlm.config import TrainingConfig
+from charlm.training.limits import (
+    CLOSING_SECONDS,
+    StepLimit,
+    TimeLimit,
+    make_limit,
+    validation_steps,
+    validations,
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def train(
+    seconds: float,
+    step_seconds: Callable[[float], float],
+    *,
+    validation: float = 0.5,
+    startup: float = 2.0,
+) -> tuple[float, list[int]]:
+    """Train by the clock: seconds the whole command took, and the totals that were planned."""
+    clock = Clock()
+    started = clock.time
+    clock.time += startup
+    cost = validation / step_seconds(0.0)
+    limit = TimeLimit(seconds, started, validation_steps=cost, now=clock)
+    step, totals, last = 0, [], 0
+    while step < limit.total:
+        clock.time += step_seconds(clock.time - started)
+        step += 1
+        limit.after_step(step)
+        totals.append(limit.total)
+        stretch = limit.total / (validations(limit.total, cost) + 1)
+        if step < limit.total and step - last >= stretch:
+            last = step
+            with limit.elsewhere(validating=True):
+                clock.time += validation
+    clock.time += validation + CLOSING_SECONDS
+    return clock.time - started, totals
+
+
+@pytest.mark.parametrize("seconds", [15, 60, 300])
+@pytest.mark.parametrize("step", [0.001, 0.02, 0.2])
+def test_a_steady_machine_ends_on_time(seconds: float, step: float) -> None:
+    taken, totals = train(seconds, lambda t: step)
+    assert seconds * 0.95 <= taken <= seconds * 1.02
+    # Fixed once, and not moved again by more than the machine's own jitter.
+    settled = totals[len(totals) // 4 :]
+    assert max(settled) - min(settled) <= 0.04 * max(settled)
+
+
+@pytest.mark.parametrize("seconds", [15, 60])
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_a_machine_that_changes_its_speed_ends_on_time(seconds: float, factor: float) -> None:
+    taken, _ = train(seconds, lambda t: 0.02 * (factor if t > seconds / 2 else 1))
+    assert seconds * 0.9 <= taken <= seconds * 1.05
+
+
+def test_a_noisy_machine_ends_on_time() -> None:
+    noise = random.Random(0)
+    taken, _ = train(60, lambda t: 0.02 * noise.uniform(0.5, 2))
+    assert 57 <= taken <= 61.5
+
+
+def test_a_slow_start_does_not_count() -> None:
+    taken, totals = train(60, lambda t: 1.0 if t < 4 else 0.02)
+    assert 57 <= taken <= 61.5
+    assert totals[-1] > 2000
+
+
+def test_a_time_too_short_for_anything_still_makes_a_few_steps() -> None:
+    taken, totals = train(1, lambda t: 0.02)
+    assert len(totals) <= 10
+    assert taken < 4
+
+
+def test_the_number_of_steps_is_as_asked() -> None:
+    def total(**settings: object) -> int:
+        limit = make_limit(TrainingConfig(**settings), 40, 1.0, 0.0)
+        assert isinstance(limit, StepLimit)
+        limit.after_step(3)
+        with limit.elsewhere(validating=True):
+            return limit.total
+
+    assert total(max_steps=7) == 7
+    assert total(epochs=2.5) == 100
+    assert total(epochs=0.001) == 1
+
+
+def test_without_a_limit_there_is_the_default_time() -> None:
+    assert isinstance(make_limit(TrainingConfig(), 40, 1.0, 0.0), TimeLimit)
+
+
+def test_validations_take_a_small_share_of_the_time() -> None:
+    assert validations(1000, validation_steps(0, 1024)) == 20
+    assert validations(10_000, 1.0) == 20
+    assert validations(100, 1000.0) == 0
+    assert validations(4000, 20.0) == 10

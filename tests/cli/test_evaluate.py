@@ -96,3 +96,38 @@ def test_another_corpus_in_the_place_of_the_runs_is_refused(
     result = charlm("evaluate", "-m", "run")
     assert result.code == 4
     assert result.err.startswith("Error: run/corpus is not the corpus of run: its SHA-256 is ")
+
+
+def test_baselines_stand_beside_the_score_and_a_model_worse_than_them_says_so(
+    charlm, trained: Path
+) -> None:
+    shown = charlm("evaluate", "-m", trained)
+    assert "perplexity of others that know the same training text: unigram " in shown.out
+    assert "worse than the order-5 baseline" in shown.out
+    figures = json.loads(charlm("evaluate", "-m", trained, "--json").out)
+    assert figures["baselines"].keys() == {"unigram", "order_5", "xz"}
+    assert figures["baselines"]["order_5"] < figures["nats_per_char"]
+    assert "baselines" not in json.loads(
+        charlm("evaluate", "-m", trained, "--no-baselines", "--json").out
+    )
+
+
+def test_baselines_are_left_out_where_the_training_text_is_gone(
+    charlm, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "corpus")
+    Path("text.txt").write_text("abc def\n" * 10)
+    scored = charlm("evaluate", "text.txt", "-m", "run")
+    assert scored.code == 0
+    assert scored.err.startswith("  no baselines: ")
+    assert charlm("evaluate", "text.txt", "-m", "run", "--dynamic").code in (3, 4, 5)
+
+
+def test_dynamic_evaluation_is_a_figure_of_its_own(charlm, trained: Path) -> None:
+    figures = json.loads(charlm("evaluate", "-m", trained, "--dynamic", "--json").out)
+    plain = json.loads(charlm("evaluate", "-m", trained, "--json").out)
+    assert figures["nats_per_char"] == plain["nats_per_char"]
+    assert figures["dynamic"]["characters"] == plain["characters"]
+    assert figures["dynamic"]["nats_per_char"] < plain["nats_per_char"]
+    assert "dynamic evaluation" in charlm("evaluate", "-m", trained, "--dynamic").out

@@ -106,3 +106,13 @@ def test_rules_narrow_the_choice(charlm, trained: Path) -> None:
 def test_row_34_mistakes(charlm, trained: Path, arguments: list[str], message: str) -> None:
     result = charlm("generate", "-m", trained, *arguments)
     assert (result.code, result.out, result.err) == (2, "", f"Error: {message}\n")
+
+
+def test_novelty_tells_copies(charlm, trained: Path) -> None:
+    options = ["generate", "-m", trained, "-l", 200, "-t", 0, "--novelty"]
+    figures = json.loads(charlm(*options, "--json").out)
+    assert 0 < figures["longest_copy"] <= 200
+    assert 0 <= figures["copied_share"] <= 1
+    told = charlm(*options)
+    assert f"copied from the training text: {figures['longest_copy']} characters" in told.err
+    assert charlm(*options, "-n", 2).err.count("copied from") == 2

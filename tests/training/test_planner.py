@@ -2,13 +2,20 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from charlm.config import Config
 from charlm.settings import configured
 from charlm.training import planner
-from charlm.training.planner import MOST_EPOCHS, RECIPES, plan, tokens_per_second
+from charlm.training.planner import (
+    MOST_EPOCHS,
+    RECIPES,
+    expected_nats,
+    plan,
+    tokens_per_second,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +76,22 @@ def test_the_speed_is_measured_and_chance_left_as_it_was(monkeypatch: pytest.Mon
     config = configured(Config(), {"model": {"hidden_size": 8, "dropout": 0.5}})
     assert 1e3 < tokens_per_second(config, 10) < 1e8
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_to_expect_follows_from_the_text() -> None:
+    generator = np.random.default_rng(0)
+    noise = generator.integers(1, 9, 5000)
+    order = np.tile(np.arange(1, 9), 625)
+    low, high = expected_nats(order, order[:500], 9)
+    assert 0 < low < high < 0.05
+    low, high = expected_nats(noise[:4500], noise[4500:], 9)
+    assert 1.5 < low < high < 2.5
+
+
+def test_a_training_by_time_tells_its_plan(charlm: Any, text_file: Any) -> None:
+    options = ["--hidden-size", 8, "--time", "2s", "-o", "run"]
+    told = charlm("train", text_file, *options).err
+    assert "about " in told
+    assert "expected: a validation perplexity of " in told
+    nothing = charlm("train", text_file, *options, "--force", "--val-frac", 0).err
+    assert "expected: nothing to validate on" in nothing

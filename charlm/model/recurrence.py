@@ -155,8 +155,8 @@ class GRU(nn.GRU):
 
 
 def _helps(module: nn.RNNBase, x: Tensor) -> bool:
-    """A GPU has kernels of its own for whole sequences."""
-    return x.device.type == "cpu" and not module.bidirectional
+    """A GPU has kernels of its own for whole sequences; and a single step is none."""
+    return x.device.type == "cpu" and not module.bidirectional and len(x) > 1
 
 
 def _weights(module: nn.RNNBase, k: int) -> list[Any]:

@@ -77,8 +77,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with naming(path, size=len(data)):
         target = Path(os.path.realpath(path))
-        temporary = temporary_name(target)
-        try:
+        with _replacement(target) as temporary:
             with output(temporary) as file:
                 file.write(data)
                 before_operation("sync", temporary)
@@ -87,12 +86,20 @@ def write_bytes(path: Path, data: bytes) -> None:
             if target.exists():
                 before_operation("mode", temporary)
                 shutil.copymode(target, temporary)
-            before_operation("replace", target)
-            temporary.replace(target)
-        except BaseException:
-            remove(temporary)
-            raise
         sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def _replacement(target: Path) -> Iterator[Path]:
+    """A temporary name; what the block puts there takes the place of `target` at its end."""
+    temporary = temporary_name(target)
+    try:
+        yield temporary
+        before_operation("replace", target)
+        temporary.replace(target)
+    except BaseException:
+        remove(temporary)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -148,19 +155,12 @@ def keep_copy(path: Path, copy: Path) -> None:
     # would do nothing, and leave it.
     if not path.exists() or (copy.exists() and path.samefile(copy)):
         return
-    with naming(copy):
-        temporary = temporary_name(copy)
+    with naming(copy), _replacement(copy) as temporary:
+        before_operation("copy", temporary)
         try:
-            before_operation("copy", temporary)
-            try:
-                os.link(path, temporary)
-            except OSError:  # not every file system has links
-                shutil.copy2(path, temporary)
-            before_operation("replace", copy)
-            temporary.replace(copy)
-        except BaseException:
-            remove(temporary)
-            raise
+            os.link(path, temporary)
+        except OSError:  # not every file system has links
+            shutil.copy2(path, temporary)
 
 
 def sync_folder(folder: Path) -> None:

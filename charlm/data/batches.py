@@ -34,6 +34,11 @@ class Batch:
     targets: npt.NDArray[np.int64]
     carried: npt.NDArray[np.float32]
 
+    @property
+    def predicted(self) -> int:
+        """How many tokens are predicted."""
+        return int(np.count_nonzero(self.targets != IGNORED))
+
 
 class Batches(Protocol):
     """What training reads: `batches[step]`, without end; every `per_epoch` of them a full pass."""

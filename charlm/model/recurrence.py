@@ -119,58 +119,50 @@ def _weight_gradient(summed: Tensor, inputs: Tensor) -> Tensor:
     return summed.flatten(0, 1).T @ inputs.flatten(0, 1)
 
 
-class RNN(nn.RNN):
+class _WholeSequences(nn.RNNBase):
+    """The way through the layers that RNN and GRU share; elsewhere they are torch's own."""
+
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002
+        hx: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """input (T, B, X), hx (L, B, H) -> outputs (T, B, H), state (L, B, H)."""
+        if not self._helps(input):
+            return super().forward(input, hx)  # type: ignore[no-any-return]
+        x, last = input, []
+        if hx is None:
+            hx = x.new_zeros(self.num_layers, x.shape[1], self.hidden_size)
+        for k, h in enumerate(hx.unbind()):
+            if k:
+                x = nn.functional.dropout(x, self.dropout, self.training)
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            x = self.layer(x, h, *(getattr(self, f"{name}_l{k}", None) for name in names))
+            last.append(x[-1])
+        return x, torch.stack(last)
+
+    def _helps(self, x: Tensor) -> bool:
+        """A GPU has kernels of its own for whole sequences; and a single step is none."""
+        return x.device.type == "cpu" and not self.bidirectional and len(x) > 1
+
+    def layer(self, x: Tensor, h: Tensor, *weights: Any) -> Tensor:
+        """Outputs of a layer. weights: W, U and, unless the layer has none, the biases b, c."""
+        raise NotImplementedError
+
+
+class RNN(_WholeSequences, nn.RNN):  # type: ignore[misc]
     """`nn.RNN`: the same parameters, results and gradients."""
 
-    def forward(  # type: ignore[override]
-        self,
-        input: Tensor,  # noqa: A002
-        hx: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """input (T, B, X), hx (L, B, H) -> outputs (T, B, H), state (L, B, H)."""
-        if self.nonlinearity != "tanh" or not _helps(self, input):
-            return super().forward(input, hx)
-        return _layers(self, input, hx)
+    def _helps(self, x: Tensor) -> bool:
+        return self.nonlinearity == "tanh" and super()._helps(x)
 
-    def layer(self, k: int, x: Tensor, h: Tensor) -> Tensor:
-        w, u, b, c = _weights(self, k)
-        return RNNSequence.apply(x, h, w, u, None if b is None or c is None else b + c)  # type: ignore[no-any-return,no-untyped-call]
+    def layer(self, x: Tensor, h: Tensor, *weights: Any) -> Tensor:
+        w, u, b, c = weights
+        return RNNSequence.apply(x, h, w, u, None if b is None else b + c)  # type: ignore[no-any-return,no-untyped-call]
 
 
-class GRU(nn.GRU):
+class GRU(_WholeSequences, nn.GRU):  # type: ignore[misc]
     """`nn.GRU`: the same parameters, results and gradients."""
 
-    def forward(  # type: ignore[override]
-        self,
-        input: Tensor,  # noqa: A002
-        hx: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """input (T, B, X), hx (L, B, H) -> outputs (T, B, H), state (L, B, H)."""
-        if not _helps(self, input):
-            return super().forward(input, hx)
-        return _layers(self, input, hx)
-
-    def layer(self, k: int, x: Tensor, h: Tensor) -> Tensor:
-        return GRUSequence.apply(x, h, *_weights(self, k))  # type: ignore[no-any-return,no-untyped-call]
-
-
-def _helps(module: nn.RNNBase, x: Tensor) -> bool:
-    """A GPU has kernels of its own for whole sequences; and a single step is none."""
-    return x.device.type == "cpu" and not module.bidirectional and len(x) > 1
-
-
-def _weights(module: nn.RNNBase, k: int) -> list[Any]:
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    return [getattr(module, f"{name}_l{k}", None) for name in names]
-
-
-def _layers(module: RNN | GRU, x: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
-    if hx is None:
-        hx = x.new_zeros(module.num_layers, x.shape[1], module.hidden_size)
-    last = []
-    for k, h in enumerate(hx.unbind()):
-        if k:
-            x = nn.functional.dropout(x, module.dropout, module.training)
-        x = module.layer(k, x, h)
-        last.append(x[-1])
-    return x, torch.stack(last)
+    def layer(self, x: Tensor, h: Tensor, *weights: Any) -> Tensor:
+        return GRUSequence.apply(x, h, *weights)  # type: ignore[no-any-return,no-untyped-call]

@@ -7,20 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch.nn import functional as F
 
 from charlm.config import Config, TrainingConfig
-from charlm.data.batches import IGNORED, SAMPLINGS, Batch, Batches, MaskedWindows, MaskShape
+from charlm.data.batches import SAMPLINGS, Batch, Batches, MaskedWindows, MaskShape
 from charlm.data.corpus import LEAST_TOKENS, Corpus
-from charlm.errors import DivergedError, OutOfMemoryError, is_out_of_memory
+from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.device import pick_device
-from charlm.model.network import CharLM, carry, join_states, map_state
+from charlm.model.network import CharLM
+from charlm.training.gradient import Gradient
 from charlm.training.limits import Progress, make_limit, validation_steps, validations
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
 
@@ -76,7 +74,7 @@ class Trainer:
     """A model in training on a corpus.
 
     config, corpus, device: what it was made of
-    model, optimizer, batches, valid: what it works with
+    model, optimizer, gradient, batches, valid: what it works with
     done, tokens, state, best: how far it is (`done` in steps); `limit`: how far it is to go
     """
 
@@ -98,11 +96,11 @@ class Trainer:
         self.device = pick_device(settings.device)
         self.model = CharLM(config.model, len(corpus.vocab)).to(self.device)
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
+        self.gradient = Gradient(self.model, config)
         self.batches = make_batches(config, corpus)
         self.valid = corpus.split("valid")[: settings.eval_tokens or None]
         self.validates_on_all = len(self.valid) == corpus.splits["valid"]
         self.done = self.tokens = 0
-        self.parts = 1
         self.state: State | None = None
         self.best = Best()
         self._last_milestone = self._last_validation = 0
@@ -120,7 +118,7 @@ class Trainer:
 
         Raises DivergedError, the weights untouched, if the gradient is not finite.
         """
-        nats, state = self._gradient(batch)
+        nats, state = self.gradient(batch, self.state, self.done + 1)
         norm = clip(self.model, self.config.training.grad_clip)
         if not math.isfinite(norm):
             raise DivergedError(
@@ -132,66 +130,8 @@ class Trainer:
         self.state = state
         self.done += 1
         self.tokens += batch.inputs.size
-        self.last_epoch.append((nats, self._predicted(batch)))
+        self.last_epoch.append((nats, batch.predicted))
         return nats
-
-    def _gradient(self, batch: Batch) -> tuple[float, State]:
-        """Loss and state after the batch; its gradient is left with the parameters.
-
-        Where the memory does not hold all streams at once, they are taken in `parts`, twice as many
-        each time, and the gradients added up.
-        """
-        while True:
-            self.optimizer.zero_grad()
-            try:
-                return self._forward_and_back(batch)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Here, where the error and all that it holds on to is gone.
-            self.parts *= 2
-            if self.parts > batch.inputs.shape[1]:
-                raise OutOfMemoryError(
-                    f"out of memory at step {self.done + 1}, with one stream at a time: lower "
-                    f"--seq-len ({self.config.training.seq_len}) or --hidden-size "
-                    f"({self.config.model.hidden_size})"
-                )
-
-    def _forward_and_back(self, batch: Batch) -> tuple[float, State]:
-        predicted, nats, states = self._predicted(batch), 0.0, []
-        for streams in np.array_split(np.arange(batch.inputs.shape[1]), self.parts):
-            columns = slice(int(streams[0]), int(streams[-1]) + 1)
-            inputs = self._on_device(batch.inputs[:, columns])
-            targets = self._on_device(batch.targets[:, columns])
-            logits, state = self.model(inputs, self._carried_state(batch, columns))
-            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
-            loss = loss / predicted
-            torch.autograd.backward(loss)
-            nats += loss.item()
-            # Cut from its past at once: a state that kept the graph would keep its memory too.
-            states.append(map_state(state, torch.Tensor.detach))
-        return nats, join_states(states)
-
-    def _predicted(self, batch: Batch) -> int:
-        """How many tokens a batch asks for."""
-        if not self.config.model.bidirectional:
-            return batch.targets.size
-        return int(np.count_nonzero(batch.targets != IGNORED))
-
-    def _on_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
-
-    def _carried_state(self, batch: Batch, columns: slice) -> State | None:
-        """The state that the batch's streams of these columns go on from."""
-        if self.state is None or not batch.carried.any():
-            # None goes on, and windows drawn at random may also be fewer than those before.
-            return None
-        state = self.state
-        if self.parts > 1:
-            state = map_state(state, lambda part: part[:, columns].contiguous())
-        if batch.carried.all():
-            return state
-        return carry(state, self._on_device(batch.carried[columns]))
 
     @property
     def rate(self) -> float:
@@ -218,12 +158,12 @@ class Trainer:
         limit, last_save = self.limit, time.monotonic()
         self.model.train()
         while self.done < limit.total and not self._gave_up() and not stopped():
-            parts = self.parts
+            parts = self.gradient.parts
             loss = self.step(self.batches[self.done])
-            if self.parts > parts:
+            if self.gradient.parts > parts:
                 watcher.warned(
                     f"Warning: out of memory at step {self.done}; the streams of a batch are "
-                    f"trained in {self.parts} parts from here on, which is slower"
+                    f"trained in {self.gradient.parts} parts from here on, which is slower"
                 )
             limit.after_step(self.done)
             watcher.stepped(self, loss)
@@ -290,7 +230,7 @@ class Trainer:
         return {
             "step": self.done,
             "tokens": self.tokens,
-            "parts": self.parts,
+            "parts": self.gradient.parts,
             "total_steps": self.limit.total,
             "planned": self.limit.planned,
             "last_milestone": self._last_milestone,
@@ -300,7 +240,7 @@ class Trainer:
 
     def restore_counters(self, counters: dict[str, Any]) -> None:
         self.done, self.tokens = counters["step"], counters["tokens"]
-        self.parts = counters["parts"]
+        self.gradient.parts = counters["parts"]
         self._last_milestone = counters["last_milestone"]
         self._last_validation = counters["last_validation"]
         nats, step, failures = counters["best"]

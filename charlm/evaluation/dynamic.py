@@ -27,17 +27,19 @@ from charlm.model.network import CharLM, map_state
 Ids = npt.NDArray[Any]
 
 WINDOW = 32
-# Steps against the gradient in units of its usual size, tried on the end of the training part. At
-# 3e-4 the first 20,000 characters of a text gain still more, and after 100,000 all is lost.
-RATES = (1e-5, 3e-5, 1e-4)
+# Steps against the gradient in units of its usual size, tried on the end of the training part.
+RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 DECAY = 1e-3
 TUNING_TOKENS = 20_000
+# The least usual size, of the mean of all. A weight of a rare symbol had next to no gradient there;
+# divided by that, its first real one would throw it far away, and the pull back is as weak.
+LEAST_SCALE = 0.1
 EPSILON = 1e-8
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How the weights move. scales: for each parameter, its usual gradient (root mean square)."""
+    """How the weights move. scales: for each parameter, the usual size of its gradient."""
 
     rate: float
     scales: list[Tensor]
@@ -53,7 +55,9 @@ def fit_rule(model: CharLM, train: Ids) -> Rule:
 
 
 def gradient_scales(model: CharLM, ids: Ids) -> list[Tensor]:
-    """The root mean square of each weight's gradient over the windows of a text."""
+    """The root mean square of each weight's gradient over the windows of a text, and no less than
+    LEAST_SCALE of the mean of all of them.
+    """
     learner = _learner(model)
     squares = [torch.zeros_like(p) for p in learner.parameters()]
     count, state = 0, None
@@ -62,15 +66,17 @@ def gradient_scales(model: CharLM, ids: Ids) -> list[Tensor]:
         for square, gradient in zip(squares, gradients, strict=True):
             square.addcmul_(gradient, gradient)
         count += 1
-    return [(square / max(1, count)).sqrt_() for square in squares]
+    scales = [(square / max(1, count)).sqrt_() for square in squares]
+    least = LEAST_SCALE * _mean(scales)
+    return [scale.clamp_(min=least) for scale in scales]
 
 
 def dynamic_nats(model: CharLM, ids: Ids, rule: Rule) -> float:
     """The sum of nats over every token of `ids` after the first; `model` stays as it is."""
     learner = _learner(model)
-    mean_scale = torch.cat([scale.flatten() for scale in rule.scales]).mean()
+    mean_scale = _mean(rule.scales)
     pulls = [(rule.decay * scale / mean_scale).clamp_(max=1) for scale in rule.scales]
-    steps = [rule.rate / (scale + EPSILON) for scale in rule.scales]
+    steps = [rule.rate / scale for scale in rule.scales]
     begin = [p.detach() for p in model.parameters()]
     weights = [p.detach() for p in learner.parameters()]
     total, state = 0.0, None
@@ -82,6 +88,12 @@ def dynamic_nats(model: CharLM, ids: Ids, rule: Rule) -> float:
         ):
             weight.addcmul_(gradient, step, value=-1).lerp_(first, pull)
     return total
+
+
+def _mean(scales: list[Tensor]) -> float:
+    """The mean of all weights' scales; never zero."""
+    mean = torch.cat([scale.flatten() for scale in scales]).mean().item()
+    return max(mean, EPSILON)
 
 
 def evaluate_dynamic(model: CharLM, ids: Ids, vocab: Vocab, rule: Rule) -> Score:

@@ -60,6 +60,25 @@ def test_the_weights_are_drawn_back(model: CharLM) -> None:
     assert held == pytest.approx(standing, rel=1e-5)
 
 
+def test_what_was_hardly_seen_in_training_moves_no_further_than_ten_usual_steps(
+    model: CharLM,
+) -> None:
+    scales = gradient_scales(model, TEXT)  # which never has symbol 0
+    everything = torch.cat([scale.flatten() for scale in scales])
+    assert everything.min() >= 0.09 * everything.mean()
+    surprising = np.where(np.arange(len(TEXT)) % 5, TEXT, 0).astype(np.uint8)
+    standing = dynamic_nats(model, surprising, Rule(0.0, scales))
+    assert dynamic_nats(model, surprising, Rule(max(RATES), scales)) < standing
+
+
+def test_a_model_with_no_gradient_at_all_stands_still(model: CharLM) -> None:
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    model.head.bias.data[1] = 1000.0
+    text = np.ones(100, np.uint8)
+    assert dynamic_nats(model, text, fit_rule(model, text)) == 0
+
+
 def test_the_rule_is_fitted_on_the_training_part(model: CharLM) -> None:
     rule = fit_rule(model, TEXT)
     assert rule.rate in RATES

@@ -1,6 +1,7 @@
 """The NumPy stepper and the torch stepper are the model, to 1e-5."""
 
 from itertools import product
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from charlm.config import ModelConfig
 from charlm.generation.stepper import Stepper
-from charlm.generation.torch_stepper import TorchStepper
+from charlm.generation.torch_stepper import TorchStepper, Work, cuda_graph
 from charlm.model.network import CELLS, CharLM, weights_of
 
 V, H, T, B = 13, 24, 20, 3
@@ -72,17 +73,48 @@ def test_reading_is_stepping(config: ModelConfig) -> None:
     np.testing.assert_allclose(second, last, atol=1e-5, rtol=0)
 
 
+def repeated(work: Work) -> Work:
+    """What a CUDA graph does, on a CPU: runs the work once, and gives it back to be run again."""
+    work()
+    return work
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_streams_taken_go_on_as_they_were(cell: str) -> None:
     config = ModelConfig(rnn_type=cell, num_layers=2, embedding_size=5, hidden_size=H)
     model = model_of(config)
-    for engine in (Stepper(config, weights_of(model)), TorchStepper(model)):
+    steppers = (
+        Stepper(config, weights_of(model)),
+        TorchStepper(model),
+        TorchStepper(model, repeated),
+    )
+    for engine in steppers:
         state = engine.start(B)
         for t in range(T - 1):
             engine.step(TEXT[t].tolist(), state)
         chosen = engine.take(state, [2, 0, 2])
         last = engine.step(TEXT[-1][[2, 0, 2]].tolist(), chosen)
         np.testing.assert_allclose(last, logits_of(model)[-1][[2, 0, 2]], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_recorded_step_is_recorded_once_and_is_the_model(cell: str) -> None:
+    config = ModelConfig(rnn_type=cell, num_layers=2, embedding_size=5, hidden_size=H)
+    model, record = model_of(config), MagicMock(side_effect=repeated)
+    engine = TorchStepper(model, record)
+    state = engine.start()
+    steps = [engine.read(TEXT[:2, 0].tolist(), state)]
+    steps += [engine.step(TEXT[t, :1].tolist(), state).copy() for t in range(2, T)]
+    np.testing.assert_allclose(steps, logits_of(model)[1:, :1], atol=1e-5, rtol=0)
+    record.assert_called_once()
+
+
+def test_a_cuda_graph_is_warmed_up_aside_and_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda, work = MagicMock(), MagicMock()
+    monkeypatch.setattr(torch, "cuda", cuda)
+    assert cuda_graph(work) is cuda.CUDAGraph.return_value.replay
+    cuda.graph.assert_called_once_with(cuda.CUDAGraph.return_value)
+    assert work.call_count == 2
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -147,6 +147,12 @@ class TrainingConfig:
     warmup: float = setting(0.05, "share of the steps in which the rate rises", at_least=0, below=1)
     grad_clip: float = setting(1.0, "largest L2 norm of the gradient; 0: no limit", at_least=0)
     seed: int = setting(0, "seed of everything random in training", at_least=0)
+    precision: str = setting(
+        "float32",
+        "numbers to multiply with in training; bfloat16: half as long, much faster where the "
+        "processor knows them (weights, updates and scores stay float32)",
+        choices=("float32", "bfloat16"),
+    )
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:N or mps")
     eval_every: int | None = setting(
         None, "steps between validations (by default, chosen from their cost)", at_least=1
@@ -221,6 +227,10 @@ def check(config: Config) -> None:
         raise UsageError("model.bidirectional and model.tied do not go together: drop one of them")
     if model.bidirectional and model.implementation == "scratch":
         raise UsageError("model.bidirectional needs model.implementation torch, not scratch")
+    if training.precision == "bfloat16" and model.implementation == "scratch":
+        raise UsageError(
+            "training.precision bfloat16 needs model.implementation torch, not scratch"
+        )
     if model.nonlinearity != "tanh" and model.rnn_type != "rnn":
         raise UsageError(f"model.nonlinearity goes with an rnn; model.rnn_type is {model.rnn_type}")
     if data.val_frac + data.test_frac >= 1:

@@ -158,5 +158,6 @@ def describe(
         f"embedding {model.embedding_size or 'one-hot'}, {parameters:,} parameters{both}\n"
         f"training: {training.batch_size}×{training.seq_len} ({sampling}), "
         f"{training.optimizer} {training.lr:g}, dropout {model.dropout:g}, {limit}"
+        + f", {training.precision}" * (training.precision != "float32")
         + (f", about {epochs:.3g} epochs" if epochs else "")
     )

@@ -34,7 +34,8 @@ TRAINING_SETTINGS = [
     "training.time", "training.epochs", "training.max_steps", "training.seq_len",
     "training.batch_size", "training.sampling", "training.optimizer", "training.lr",
     "training.schedule", "training.grad_clip", "training.weight_decay", "training.seed",
-    "training.device", "training.eval_every", "training.save_every", "training.sample_every",
+    "training.device", "training.precision", "training.eval_every", "training.save_every",
+    "training.sample_every",
 ]  # fmt: skip
 # Settings that do not change what a model's weights mean: all others of `model` must agree.
 FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")

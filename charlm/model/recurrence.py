@@ -19,12 +19,15 @@ from torch.autograd.function import once_differentiable
 
 tanh_backward = torch.ops.aten.tanh_backward
 sigmoid_backward = torch.ops.aten.sigmoid_backward
+# Within torch.autocast: everything in that precision, outside of it as it comes.
+in_bfloat16 = torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.bfloat16)
 
 
 class RNNSequence(torch.autograd.Function):
     """h' = tanh(W x + b + U h), over time."""
 
     @staticmethod
+    @in_bfloat16  # type: ignore[untyped-decorator]
     def forward(ctx: Any, x: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor | None) -> Tensor:
         """-> outputs (T, B, H)"""
         outputs = nn.functional.linear(x, w, b)
@@ -54,6 +57,7 @@ class GRUSequence(torch.autograd.Function):
     """r, z = sigmoid(W x + b + U h); n = tanh(W x + b + r * (U h + c)); h' = n + z * (h - n)."""
 
     @staticmethod
+    @in_bfloat16  # type: ignore[untyped-decorator]
     def forward(
         ctx: Any, x: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor | None, c: Tensor | None
     ) -> Tensor:

@@ -48,14 +48,23 @@ class Gradient:
             inputs, targets = (
                 self._on_device(ids[:, columns]) for ids in (batch.inputs, batch.targets)
             )
-            logits, after = self.model(inputs, self._carried(state, batch.carried, columns))
-            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
-            loss = loss / predicted
+            with self._precision():
+                logits, after = self.model(inputs, self._carried(state, batch.carried, columns))
+            logits = logits.float().flatten(0, 1)
+            loss = F.cross_entropy(logits, targets.flatten(), reduction="sum") / predicted
             torch.autograd.backward(loss)
             nats += loss.item()
             # Cut from its past at once: a state that kept the graph would keep its memory too.
-            states.append(map_state(after, torch.Tensor.detach))
+            states.append(map_state(after, lambda part: part.detach().float()))
         return nats, join_states(states)
+
+    def _precision(self) -> torch.autocast:
+        """Where matrix products take bfloat16 numbers, if that is the setting."""
+        return torch.autocast(
+            self.model.head.weight.device.type,
+            torch.bfloat16,
+            enabled=self.config.training.precision == "bfloat16",
+        )
 
     def _carried(
         self, state: State | None, carried: npt.NDArray[np.float32], columns: slice

@@ -127,6 +127,8 @@ def test_force_replaces_a_run_and_nothing_else(
     [
         (["--bidirectional", "--tied", "--embedding-size", "256"], 2,
          "model.bidirectional and model.tied do not go together: drop one of them"),
+        (["--precision", "bfloat16", "--implementation", "scratch"], 2,
+         "training.precision bfloat16 needs model.implementation torch, not scratch"),
         (["--bidirectional", "--implementation", "scratch"], 2,
          "model.bidirectional needs model.implementation torch, not scratch"),
         (["--set", "model.colour=3"], 2, "unknown setting 'model.colour'; model has rnn_type, "

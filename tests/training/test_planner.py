@@ -41,6 +41,22 @@ def test_the_epochs_that_the_time_allows_choose_the_recipe(number: int) -> None:
     })  # fmt: skip
 
 
+@pytest.mark.parametrize(("times", "chosen"), [(1.5, "bfloat16"), (1.05, "float32")])
+def test_half_the_precision_is_chosen_where_it_is_much_faster(
+    monkeypatch: pytest.MonkeyPatch, times: float, chosen: str
+) -> None:
+    def speed(config: Config, vocab_size: int) -> float:
+        return 1000.0 * (times if config.training.precision == "bfloat16" else 1)
+
+    monkeypatch.setattr(planner, "tokens_per_second", speed)
+    found = planned({"training": {"time": 100.0}})
+    assert found.config.training.precision == chosen
+    assert found.epochs == pytest.approx(10 * (times if chosen == "bfloat16" else 1))
+    for given in ({"training": {"precision": "float32"}}, {"model": {"implementation": "scratch"}}):
+        given.setdefault("training", {})["time"] = 100.0
+        assert planned(given).config.training.precision == "float32"
+
+
 def test_what_was_given_is_kept() -> None:
     given = {"model": {"dropout": 0.05}, "training": {"time": 300.0, "seq_len": 20}}
     found = planned(given)

@@ -55,12 +55,16 @@ def dies_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return arm
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize(
+    ("cell", "precision"), [("lstm", "float32"), ("gru", "float32"), ("lstm", "bfloat16")]
+)
 @pytest.mark.parametrize("step", [0, 3, 4, 11, 19])
 def test_row_01_a_killed_training_resumed_equals_one_never_killed(
-    charlm: Charlm, dies_at: Any, text_file: Path, tiny_options: list[str], step: int, cell: str
-) -> None:
+    charlm: Charlm, dies_at: Any, text_file: Path, tiny_options: list[str], step: int, cell: str,
+    precision: str,
+) -> None:  # fmt: skip
     options = [*tiny_options, *STEPS, "--rnn-type", cell, "--dropout", "0.2"]
+    options += ["--precision", precision]
     assert charlm("train", text_file, *options, "-o", "whole").code == 0
     dies_at(step)
     with pytest.raises(Killed):

@@ -1,15 +1,14 @@
 """What to train in the time given: sizes, rate and regularisation for this text on this machine.
 
-The speed is measured, with real steps of the first recipe, in each precision. How often the text
-could be read in the time then says which recipe serves best: read once or twice, a text is learned
-fastest with nothing held back; read many times, it is learned by heart unless much is dropped. The
-recipes were found by trial: configs/README.md has the log.
+The speed is measured, with real steps: of each precision, then of one recipe after the other, from
+the smallest model up. A larger one is worth taking where the time lets it read the text often
+enough; and what is read many times is learned by heart unless much is dropped. The recipes were
+found by trial: configs/README.md has the log.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -27,13 +26,18 @@ from charlm.training.optim import OPTIMIZERS, clip
 Given = Mapping[str, Mapping[str, Any]]
 Recipe = dict[str, dict[str, Any]]
 
-# Up to so many epochs of the first recipe in the time given -> what to train then.
+# The epochs that it needs -> a recipe. The last is taken that has them, as all before it have.
 RECIPES: tuple[tuple[float, Recipe], ...] = (
-    (5.0, {"model": {}, "training": {}}),
-    (10.0, {"model": {"hidden_size": 384, "dropout": 0.1}, "training": {"lr": 0.007}}),
-    (40.0, {"model": {"hidden_size": 512, "dropout": 0.3}, "training": {"lr": 0.005}}),
-    (inf, {"model": {"hidden_size": 512, "dropout": 0.5}, "training": {"lr": 0.005}}),
+    (0.0, {}),
+    (3.0, {"model": {"hidden_size": 384, "dropout": 0.1}, "training": {"lr": 0.007}}),
+    (2.8, {"model": {"hidden_size": 512, "dropout": 0.1}, "training": {"lr": 0.007}}),
+    (5.0, {"model": {"hidden_size": 512, "dropout": 0.3}, "training": {"lr": 0.005}}),
+    (6.0, {"model": {"hidden_size": 768, "dropout": 0.3}, "training": {"lr": 0.004}}),
+    (20.0, {"model": {"hidden_size": 768, "dropout": 0.5}, "training": {"lr": 0.004}}),
 )
+# A text of fewer tokens is learned by heart sooner: where a recipe drops anything, drop more.
+SHORT_TEXT = 500_000
+MORE_DROPOUT, MOST_DROPOUT = 0.2, 0.5
 # Where no limit is given, more epochs than these are not worth their time.
 MOST_EPOCHS = 20.0
 GPU_SECONDS = 180.0
@@ -64,20 +68,40 @@ def plan(
     training = config.training
     if training.epochs or training.max_steps or config.model.bidirectional:
         return Plan(config)
-    config, speed = _fastest(config, given, vocab_size)
     seconds = training.time or _most_seconds(config)
-    epochs = max(0.0, seconds - elapsed) * speed / train_tokens
-    recipe = next(recipe for most, recipe in RECIPES if epochs <= most)
-    chosen = {
-        section: {k: v for k, v in values.items() if k not in given.get(section, {})}
-        for section, values in recipe.items()
-    }
-    config = configured(config, chosen)
-    speed = tokens_per_second(config, vocab_size) / train_tokens
+    left = max(0.0, seconds - elapsed)
+    first = _with(config, RECIPES[0][1], given, train_tokens)
+    config, speed = _fastest(first, given, vocab_size)
+    for needed, recipe in RECIPES[1:]:
+        larger = _with(config, recipe, given, train_tokens)
+        its_speed = speed
+        if larger.model != config.model:
+            its_speed = tokens_per_second(larger, vocab_size)
+        if left * its_speed < needed * train_tokens:
+            break
+        config, speed = larger, its_speed
     if training.time is None:
-        seconds = min(seconds, round(elapsed + MOST_EPOCHS / speed, 1))
+        seconds = min(seconds, round(elapsed + MOST_EPOCHS * train_tokens / speed, 1))
         config = configured(config, {"training": {"time": seconds}})
-    return Plan(config, max(0.0, seconds - elapsed) * speed)
+    return Plan(config, max(0.0, seconds - elapsed) * speed / train_tokens)
+
+
+def _with(config: Config, recipe: Recipe, given: Given, train_tokens: int) -> Config:
+    """The config with all of the recipe that was not given."""
+    as_found = configured(Config(), recipe)
+    width, dropout = as_found.model.hidden_size, as_found.model.dropout
+    if dropout and train_tokens < SHORT_TEXT:
+        dropout = min(MOST_DROPOUT, dropout + MORE_DROPOUT)
+    # A model made larger than the recipe's wants a lower rate, as the recipes among themselves.
+    smaller = min(1.0, width / given.get("model", {}).get("hidden_size", width))
+    chosen = {
+        "model": {"hidden_size": width, "dropout": dropout},
+        "training": {"lr": as_found.training.lr * smaller},
+    }
+    return configured(config, {
+        section: {k: v for k, v in values.items() if k not in given.get(section, {})}
+        for section, values in chosen.items()
+    })  # fmt: skip
 
 
 def _fastest(config: Config, given: Given, vocab_size: int) -> tuple[Config, float]:

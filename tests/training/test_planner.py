@@ -20,25 +20,60 @@ from charlm.training.planner import (
 
 @pytest.fixture(autouse=True)
 def speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that trains any model at 1000 tokens a second."""
-    monkeypatch.setattr(planner, "tokens_per_second", lambda config, vocab_size: 1000.0)
+    """A machine that trains any model at 100,000 tokens a second."""
+    monkeypatch.setattr(planner, "tokens_per_second", lambda config, vocab_size: 1e5)
 
 
-def planned(given: dict[str, Any], *, tokens: int = 10_000, elapsed: float = 0.0) -> planner.Plan:
+def planned(
+    given: dict[str, Any], *, tokens: int = 1_000_000, elapsed: float = 0.0
+) -> planner.Plan:
     config = configured(Config(), given)
     return plan(config, given, train_tokens=tokens, vocab_size=50, elapsed=elapsed)
 
 
 @pytest.mark.parametrize("number", range(len(RECIPES)))
-def test_the_epochs_that_the_time_allows_choose_the_recipe(number: int) -> None:
-    most, recipe = RECIPES[number]
-    epochs = min(most, 1000.0)
-    found = planned({"training": {"time": 10 * epochs}})
-    assert found.epochs == pytest.approx(epochs)
-    assert found.config == configured(Config(), {"training": {"time": 10 * epochs}} | {
-        section: {**values, **({"time": 10 * epochs} if section == "training" else {})}
-        for section, values in recipe.items()
-    })  # fmt: skip
+def test_the_epochs_that_the_time_allows_choose_the_recipe(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def speed(config: Config, vocab_size: int) -> float:
+        return {256: 1e5, 384: 6e4, 512: 4e4, 768: 2e4}[config.model.hidden_size]
+
+    monkeypatch.setattr(planner, "tokens_per_second", speed)
+    configs = [configured(Config(), recipe) for _, recipe in RECIPES[: number + 1]]
+    needed = [1.01e6 * epochs / speed(config, 50)
+              for config, (epochs, _) in zip(configs, RECIPES, strict=False)]  # fmt: skip
+    seconds = max(needed) or 1.0
+    found = planned({"training": {"time": seconds}})
+    assert found.epochs == pytest.approx(seconds * speed(configs[-1], 50) / 1e6)
+    assert found.config == configured(configs[-1], {"training": {"time": seconds}})
+
+
+def test_a_recipe_too_slow_to_read_the_text_often_enough_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def speed(config: Config, vocab_size: int) -> float:
+        return 1e5 if config.model.hidden_size < 768 else 3e4
+
+    monkeypatch.setattr(planner, "tokens_per_second", speed)
+    found = planned({"training": {"time": 150.0}})
+    assert found.config.model.hidden_size == 512
+    assert found.epochs == pytest.approx(15)
+
+
+@pytest.mark.parametrize(("epochs", "dropout"), [(1, 0.0), (4, 0.3), (5.5, 0.5), (30, 0.5)])
+def test_of_a_short_text_more_is_dropped(epochs: float, dropout: float) -> None:
+    found = planned({"training": {"time": epochs}}, tokens=100_000)
+    assert found.config.model.dropout == pytest.approx(dropout)
+
+
+def test_a_larger_model_than_the_recipes_is_given_a_lower_rate() -> None:
+    rates = [
+        planned({"model": {"hidden_size": width}, "training": {"time": 5.0}}).config.training.lr
+        for width in (128, 256, 512, 1024)
+    ]
+    assert rates == [0.01, 0.01, 0.005, 0.0025]
+    given = {"model": {"hidden_size": 512}, "training": {"time": 5.0, "lr": 0.02}}
+    assert planned(given).config.training.lr == 0.02
 
 
 @pytest.mark.parametrize(("times", "chosen"), [(1.5, "bfloat16"), (1.05, "float32")])
@@ -46,7 +81,7 @@ def test_half_the_precision_is_chosen_where_it_is_much_faster(
     monkeypatch: pytest.MonkeyPatch, times: float, chosen: str
 ) -> None:
     def speed(config: Config, vocab_size: int) -> float:
-        return 1000.0 * (times if config.training.precision == "bfloat16" else 1)
+        return 1e5 * (times if config.training.precision == "bfloat16" else 1)
 
     monkeypatch.setattr(planner, "tokens_per_second", speed)
     found = planned({"training": {"time": 100.0}})

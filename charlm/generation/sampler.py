@@ -95,21 +95,23 @@ def rules_of(settings: GenerationConfig) -> list[Rule]:
     ]
 
 
-def relative(logits: npt.NDArray[np.floating[Any]]) -> Logits:
-    """What rules work on: logits in double precision, shifted so that each row's largest is 0."""
+def relative(
+    logits: npt.NDArray[np.floating[Any]],
+) -> tuple[Logits, npt.NDArray[np.float64]]:
+    """What rules work on, in double precision, and each row's largest, by which it was shifted."""
     shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
-    return shifted
+    largest: npt.NDArray[np.float64] = np.maximum.reduce(shifted, axis=1)
+    shifted -= largest[:, None]
+    return shifted, largest
 
 
 def draw(logits: Logits, uniform: Sequence[float]) -> list[int]:
-    """One id a row, by inverting the cumulative distribution at a number in [0, 1)."""
+    """One place a row, by inverting the cumulative distribution at a number in [0, 1)."""
     sums = np.exp(logits).cumsum(axis=1)
-    # To the right: an id of probability zero, whose sum is its predecessor's, is never hit.
-    return [
-        int(row.searchsorted(u * row[-1], side="right"))
-        for row, u in zip(sums, uniform, strict=True)
-    ]
+    # Not above, for equals too: what has probability zero, the same sum as before, is never hit.
+    passed = sums <= np.multiply(uniform, sums[:, -1])[:, None]
+    places: list[int] = np.add.reduce(passed, axis=1).tolist()
+    return places
 
 
 class Dice:
@@ -135,35 +137,39 @@ class Sample:
     stops: tuple[str, ...]
     # Whether a word of this text comes after another word.
     follows: bool
-    text: str = ""
     # Under the model itself, before any rule.
     nats: float = 0.0
     stop_reason: str | None = None
-    _shown: int = field(default=0, repr=False)
+    _shown: list[str] = field(default_factory=list, repr=False)
+    _held: str = field(default="", repr=False)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._shown) + self._held
 
     def add(self, token: int, nats: float) -> str:
         """Take a token; the text that can be shown because of it."""
-        if self.vocab.level == "word" and (self.follows or self.text):
-            self.text += " "
-        self.text += self.vocab.tokens[token]
         self.nats += nats
+        text = self._held + self.vocab.tokens[token]
+        if self.vocab.level == "word" and (self.follows or self._shown):
+            text = f"{self._held} {self.vocab.tokens[token]}"
         # A stop text may span tokens, a word may hold it inside, and two may end together.
-        found = [self.text.find(stop, self._shown) for stop in self.stops]
-        if (first := min((place for place in found if place >= 0), default=-1)) >= 0:
-            self.text, self.stop_reason = self.text[:first], "stop"
-        return self._show()
+        found = [place for stop in self.stops if (place := text.find(stop)) >= 0]
+        if found:
+            self.stop_reason = "stop"
+            return self._show(text[: min(found)], "")
+        end = len(text) - max((_overlap(text, stop) for stop in self.stops), default=0)
+        return self._show(text[:end], text[end:])
 
     def end(self, reason: str) -> str:
         """No token is to follow; the text held back."""
         self.stop_reason = reason
-        return self._show()
+        return self._show(self._held, "")
 
-    def _show(self) -> str:
-        end = len(self.text)
-        if self.stop_reason is None:
-            end -= max((_overlap(self.text, stop) for stop in self.stops), default=0)
-        shown, self._shown = self.text[self._shown : end], max(end, self._shown)
-        return shown
+    def _show(self, text: str, held: str) -> str:
+        self._shown.append(text)
+        self._held = held
+        return text
 
 
 def _overlap(text: str, stop: str) -> int:
@@ -221,11 +227,13 @@ class Sampler:
         self, logits: npt.NDArray[np.float32], dice: list[Dice]
     ) -> tuple[list[int], list[float]]:
         """A token for each row, and its surprise in nats under the model."""
-        model = relative(logits)
-        log_sums = np.log(np.exp(model).sum(axis=1))
-        model[:, UNK_ID] = -np.inf
-        allowed = model - model.max(axis=1, keepdims=True)
+        # All but <unk>, which is never drawn and comes first.
+        model, largest = relative(logits[:, UNK_ID + 1 :])
+        log_sums = np.log(np.add.reduce(np.exp(model), axis=1))
+        log_sums = np.logaddexp(log_sums, logits[:, UNK_ID] - largest)
+        allowed = model
         for rule in self._rules:
             allowed = rule(allowed)
-        tokens = draw(allowed, [die.roll() for die in dice])
-        return tokens, [float(log_sums[row] - model[row, t]) for row, t in enumerate(tokens)]
+        places = draw(allowed, [die.roll() for die in dice])
+        surprises: list[float] = (log_sums - model[range(len(places)), places]).tolist()
+        return [UNK_ID + 1 + place for place in places], surprises

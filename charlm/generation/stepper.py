@@ -26,31 +26,54 @@ Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer[Any]] | Sequence[int]
 
 
-@dataclass
 class LayerState:
-    """What a layer carries from step to step, and the scratch arrays of a step. Each is (B, ...).
+    """What a layer carries from step to step, and the scratch arrays of a step.
 
-    h: (B, P), the output; c: (B, H), an LSTM's cell; gates: (B, G*H); full: (B, H), an LSTM's
-    output before its projection (h itself where there is none, P = H).
+    x: (B, X), what a layer above the first reads, and h: (B, P), the output, side by side in
+    `joined`; c: (B, H), an LSTM's cell; full: (B, H), its output before a projection; gates:
+    (B, G*H), `gate` each of them, `sigmoids` all but the last.
     """
 
-    h: Array
-    c: Array
-    gates: Array
-    full: Array
+    def __init__(self, streams: int, width: int, hidden: int, output: int, gates: int) -> None:
+        def zeros(size: int) -> Array:
+            return np.zeros((streams, size), np.float32)
+
+        self.joined = zeros(width + output)
+        self.x, self.h = self.joined[:, :width], self.joined[:, width:]
+        self.c, self.full, self.gates = zeros(hidden), zeros(hidden), zeros(gates * hidden)
+        self.gate = [self.gates[:, k * hidden : (k + 1) * hidden] for k in range(gates)]
+        self.sigmoids = self.gates[:, :-hidden]
+
+
+class Packed:
+    """A layer's weights, laid out for steps.
+
+    w: (X, G*H) and u: (P, G*H), one above the other in `joined`; bias: (G*H).
+    """
+
+    def __init__(self, weights: "LayerWeights") -> None:
+        self.joined = _columns(np.concatenate([weights.w, weights.u], axis=1))
+        width = weights.w.shape[1]
+        self.w, self.u = self.joined[:width], self.joined[width:]
+        self.bias = weights.b_w + weights.b_u
+
+    def sums(self, inputs: Array | None, state: LayerState) -> None:
+        """W x + U h + b into `state.gates`; inputs: W x + b, where it is known already."""
+        if inputs is None:
+            np.matmul(state.joined, self.joined, out=state.gates)
+            inputs = self.bias
+        else:
+            np.matmul(state.h, self.u, out=state.gates)
+        state.gates += inputs
 
 
 class Layer(Protocol):
-    """A recurrent layer with its weights packed for steps.
+    """A recurrent layer."""
 
-    w: (X, G*H) and bias: (G*H): a step wants its input as `x @ w + bias`.
-    """
+    packed: Packed
 
-    w: Array
-    bias: Array
-
-    def step(self, inputs: Array, state: LayerState) -> None:
-        """Advance `state` in place. inputs: (B, G*H)."""
+    def step(self, inputs: Array | None, state: LayerState) -> None:
+        """Advance `state` in place. inputs: (B, G*H), W x + b; None: x is in the state."""
         ...
 
 
@@ -95,22 +118,25 @@ def _columns(rows: Array) -> Array:
     return np.ascontiguousarray(rows.T, dtype=np.float32)
 
 
+def _halved(sigmoids: Array) -> None:
+    """From tanh(x / 2) to sigmoid(x), in place."""
+    sigmoids *= 0.5
+    sigmoids += 0.5
+
+
 class RNNLayer:
     """h = tanh(W x + U h + b), or relu."""
 
     def __init__(self, weights: LayerWeights, nonlinearity: str) -> None:
-        self.w, self._u = _columns(weights.w), _columns(weights.u)
-        self.bias = weights.b_w + weights.b_u
+        self.packed = Packed(weights)
         self._relu = nonlinearity == "relu"
 
-    def step(self, inputs: Array, state: LayerState) -> None:
-        gates = state.gates
-        np.matmul(state.h, self._u, out=gates)
-        gates += inputs
+    def step(self, inputs: Array | None, state: LayerState) -> None:
+        self.packed.sums(inputs, state)
         if self._relu:
-            np.maximum(gates, 0, out=state.h)
+            np.maximum(state.gates, 0, out=state.h)
         else:
-            np.tanh(gates, out=state.h)
+            np.tanh(state.gates, out=state.h)
 
 
 class LSTMLayer:
@@ -119,30 +145,23 @@ class LSTMLayer:
     def __init__(self, weights: LayerWeights, nonlinearity: str) -> None:
         # From torch's order i, f, g, o: the three sigmoids are then one slice.
         i, f, o = (weights.gate(k, scale=0.5) for k in (0, 1, 3))
-        packed = LayerWeights.stacked([i, f, o, weights.gate(2)])
-        self.w, self._u = _columns(packed.w), _columns(packed.u)
-        self.bias = packed.b_w + packed.b_u
-        self._hidden = weights.hidden
+        self.packed = Packed(LayerWeights.stacked([i, f, o, weights.gate(2)]))
         self._projection = None if weights.r is None else _columns(weights.r)
 
-    def step(self, inputs: Array, state: LayerState) -> None:
-        h, c, gates, hidden = state.h, state.c, state.gates, self._hidden
-        np.matmul(h, self._u, out=gates)
-        gates += inputs
-        np.tanh(gates, out=gates)
-        sigmoids = gates[:, : 3 * hidden]
-        sigmoids *= 0.5
-        sigmoids += 0.5
-        i, f = gates[:, :hidden], gates[:, hidden : 2 * hidden]
-        o, g = gates[:, 2 * hidden : 3 * hidden], gates[:, 3 * hidden :]
+    def step(self, inputs: Array | None, state: LayerState) -> None:
+        self.packed.sums(inputs, state)
+        np.tanh(state.gates, out=state.gates)
+        _halved(state.sigmoids)
+        c, full, (i, f, o, g) = state.c, state.full, state.gate
         c *= f
         i *= g
         c += i
-        full = state.full
         np.tanh(c, out=full)
-        full *= o
-        if self._projection is not None:
-            np.matmul(full, self._projection, out=h)
+        if self._projection is None:
+            np.multiply(full, o, out=state.h)
+        else:
+            full *= o
+            np.matmul(full, self._projection, out=state.h)
 
 
 class GRULayer:
@@ -150,26 +169,24 @@ class GRULayer:
 
     def __init__(self, weights: LayerWeights, nonlinearity: str) -> None:
         r, z, n = weights.gate(0, scale=0.5), weights.gate(1, scale=0.5), weights.gate(2)
-        packed = LayerWeights.stacked([r, z, n])
-        self.w, self._u = _columns(packed.w), _columns(packed.u)
+        self.packed = Packed(LayerWeights.stacked([r, z, n]))
         # r gates the candidate's recurrent bias too, which so cannot join the others.
         self._candidate_bias = n.b_u
-        self.bias = packed.b_w + packed.b_u
-        self.bias[-len(n.b_u) :] = n.b_w
-        self._hidden = weights.hidden
+        self.packed.bias[-weights.hidden :] = n.b_w
 
-    def step(self, inputs: Array, state: LayerState) -> None:
-        h, gates, hidden = state.h, state.gates, self._hidden
-        np.matmul(h, self._u, out=gates)
-        sigmoids, n = gates[:, : 2 * hidden], gates[:, 2 * hidden :]
-        sigmoids += inputs[:, : 2 * hidden]
+    def step(self, inputs: Array | None, state: LayerState) -> None:
+        h, sigmoids, (r, z, n) = state.h, state.sigmoids, state.gate
+        if inputs is None:
+            inputs = state.x @ self.packed.w
+            inputs += self.packed.bias
+        np.matmul(h, self.packed.u, out=state.gates)
+        r_z = sigmoids.shape[1]
+        sigmoids += inputs[:, :r_z]
         np.tanh(sigmoids, out=sigmoids)
-        sigmoids *= 0.5
-        sigmoids += 0.5
-        r, z = gates[:, :hidden], gates[:, hidden : 2 * hidden]
+        _halved(sigmoids)
         n += self._candidate_bias
         n *= r
-        n += inputs[:, 2 * hidden :]
+        n += inputs[:, r_z:]
         np.tanh(n, out=n)
         h -= n
         h *= z
@@ -202,7 +219,7 @@ class Stepper:
             for k in range(config.num_layers)
         ]
         # (V, G*H): what the first layer gets for each symbol.
-        first = self._layers[0]
+        first = self._layers[0].packed
         embedding = weights.get("embedding.weight")
         self._table = first.bias + (first.w if embedding is None else embedding @ first.w)
         head = weights["embedding.weight" if config.tied else "head.weight"]
@@ -212,16 +229,12 @@ class Stepper:
     def start(self, streams: int = 1) -> State:
         """B streams at a zero state."""
 
-        def zeros(width: int) -> Array:
-            return np.zeros((streams, width), np.float32)
-
-        hidden, projected = self._config.hidden_size, self._config.proj_size
-        layers = []
-        for layer in self._layers:
-            full = zeros(hidden)
-            h = zeros(projected) if projected else full
-            layers.append(LayerState(h, zeros(hidden), zeros(len(layer.bias)), full))
-        return State(layers, zeros(self.vocab_size))
+        output, gates = self._config.output_size, GATES[self._config.rnn_type]
+        layers = [
+            LayerState(streams, output if k else 0, self._config.hidden_size, output, gates)
+            for k in range(self._config.num_layers)
+        ]
+        return State(layers, np.zeros((streams, self.vocab_size), np.float32))
 
     def take(self, state: State, rows: Sequence[int]) -> State:
         """A new state of the chosen streams, in that order; a stream may be chosen repeatedly."""
@@ -234,13 +247,15 @@ class Stepper:
 
     def step(self, ids: Ids, state: State) -> Array:
         """One symbol for each stream: ids (B,) -> logits (B, V), good until the next call."""
-        x = None
-        for layer, part in zip(self._layers, state.layers, strict=True):
-            layer.step(self._table[ids] if x is None else x @ layer.w + layer.bias, part)
-            x = part.h
-        np.matmul(state.layers[-1].h, self._head, out=state.logits)
-        state.logits += self._head_bias
-        return state.logits
+        # Of a single row, a view is had much faster than a copy.
+        inputs = self._table[ids] if len(ids) > 1 else self._table[ids[0] : ids[0] + 1]
+        below = state.layers[0]
+        self._layers[0].step(inputs, below)
+        for layer, part in zip(self._layers[1:], state.layers[1:], strict=True):
+            part.x[:] = below.h
+            layer.step(None, part)
+            below = part
+        return self._logits(state)
 
     def read(self, ids: Ids, state: State) -> Array:
         """A text of at least one symbol for a single stream: ids (T,) -> the last logits (1, V).
@@ -249,11 +264,15 @@ class Stepper:
         """
         x = None
         for layer, part in zip(self._layers, state.layers, strict=True):
-            inputs = self._table[ids] if x is None else x @ layer.w + layer.bias
+            packed = layer.packed
+            inputs = self._table[ids] if x is None else x @ packed.w + packed.bias
             x = np.empty((len(inputs), part.h.shape[1]), np.float32)
             for t in range(len(inputs)):
                 layer.step(inputs[t : t + 1], part)
                 x[t] = part.h[0]
+        return self._logits(state)
+
+    def _logits(self, state: State) -> Array:
         np.matmul(state.layers[-1].h, self._head, out=state.logits)
         state.logits += self._head_bias
         return state.logits

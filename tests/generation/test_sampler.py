@@ -53,7 +53,9 @@ def texts(sampler: Sampler, prefix: str = "", seed: int = 7) -> list[str]:
     return shown
 
 
-LOGITS = arrays(np.float32, (2, 6), elements=st.floats(-20, 20, width=32)).map(relative)
+LOGITS = arrays(np.float32, (2, 6), elements=st.floats(-20, 20, width=32)).map(
+    lambda logits: relative(logits)[0]
+)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -62,8 +64,9 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 @given(arrays(np.float32, (2, 6), elements=st.floats(-(2.0**20), 2.0**20, width=32)))
 def test_relative_logits_have_their_largest_at_zero(logits: np.ndarray) -> None:
-    shifted = relative(logits)
+    shifted, largest = relative(logits)
     assert (shifted.max(axis=1) == 0).all()
+    assert (largest == logits.max(axis=1)).all()
     differences = logits[:, :1] - logits.astype(float)
     np.testing.assert_allclose(shifted[:, :1] - shifted, differences, atol=1e-9)
 

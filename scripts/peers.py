@@ -93,3 +93,26 @@ stoi = {c: i for i, c in enumerate(chars)}
 ids = [stoi[c] for c in text]
 np.array(ids, dtype=np.uint16).tofile(sys.argv[2])
 """
+
+# The weights are made and saved where the file is not there yet.
+USUAL_GENERATION = """
+import pathlib, sys, torch
+from torch import nn
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(66, 64)
+        self.rnn = nn.LSTM(64, 256)
+        self.head = nn.Linear(256, 66)
+model, path = Model(), pathlib.Path(sys.argv[1])
+if not path.exists():
+    torch.save(model.state_dict(), path)
+model.load_state_dict(torch.load(path))
+ids, state, text = torch.zeros(1, 1, dtype=torch.int64), None, []
+with torch.no_grad():
+    for _ in range(int(sys.argv[2])):
+        outputs, state = model.rnn(model.embedding(ids), state)
+        ids = torch.multinomial(torch.softmax(model.head(outputs[-1]), dim=-1), 1)
+        text.append(chr(32 + ids.item()))
+print("".join(text))
+"""

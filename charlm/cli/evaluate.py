@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=None,
-    help="Parallel streams; the figure does not depend on it.  [default: 32]",
+    help="Parallel streams; the figure does not depend on it.  [default: 64]",
 )  # fmt: skip
 @click.option(
     "--dynamic",

@@ -54,6 +54,17 @@ def test_streams_are_really_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert widths == {5}
 
 
+@pytest.mark.parametrize("window", [1, 7, 100, 10_000])
+def test_nothing_is_left_out_whatever_the_window(
+    monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    """A large vocabulary makes for short windows, which need not fit the warm-up."""
+    model, streams = model_of(), 5
+    whole = evaluate(model, IDS, VOCAB, streams=1).nats
+    monkeypatch.setattr(evaluator, "LARGEST_LOGITS", window * streams * len(VOCAB))
+    assert evaluate(model, IDS, VOCAB, streams=streams).nats == pytest.approx(whole, rel=1e-6)
+
+
 def test_without_a_warm_up_the_figure_would_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of()
     with torch.no_grad():

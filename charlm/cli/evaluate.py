@@ -145,17 +145,15 @@ def _part(corpus: Any, split: str) -> Any:
 def _encode(text: str, run: "Run", config: Config) -> Any:
     import numpy as np
 
-    from charlm.data.corpus import id_type
     from charlm.data.text import clean
 
     source = source_of((text,), config)
-    dtype = id_type(len(run.vocab))
     with reading_bar(source.name) as progress:
-        parts = []
+        parts = [run.vocab.encode("")]
         for piece in clean(source.read(), config.text):
-            parts.append(run.vocab.encode(piece).astype(dtype))
-            progress(len(piece))
-    ids = np.concatenate([*parts, np.empty(0, dtype)])
+            parts.append(run.vocab.encode(piece))
+            progress(len(piece.encode("utf-8", "surrogatepass")))
+    ids = np.concatenate(parts)
     if len(ids) < 2:
         raise DataError(f"{text}: the text has {len(ids)} tokens, need at least 2 to score")
     return ids

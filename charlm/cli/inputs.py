@@ -78,14 +78,14 @@ def build(source: "Source", config: Config, folder: Path, vocab: "Vocab | None")
 
 @contextmanager
 def reading_bar(name: str) -> Iterator[Callable[[int], None]]:
-    """Shows, on a terminal and where it takes more than a moment, the characters read."""
+    """Shows, on a terminal and where it takes more than a moment, the bytes read so far."""
     from tqdm import tqdm
 
     with tqdm(
-        desc=f"reading {name}", unit=" characters", unit_scale=True, leave=False, delay=1,
+        desc=f"reading {name}", unit="B", unit_scale=True, leave=False, delay=1,
         disable=not sys.stderr.isatty(),
     ) as bar:  # fmt: skip
-        yield lambda characters: bar.update(characters) and None
+        yield lambda size: bar.update(size) and None
 
 
 def show(text: str, *, out: TextIO | None = None) -> None:

@@ -24,7 +24,7 @@ import charlm
 from charlm.config import Config, DataConfig, TextConfig
 from charlm.data.source import Source
 from charlm.data.text import clean
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab, recounted
+from charlm.data.vocab import TokenCounter, Vocab, build_vocab, id_type, recounted
 from charlm.errors import DataError, ModelError, UsageError
 from charlm.files import naming, write_json
 from charlm.settings import configured, to_dict
@@ -35,6 +35,7 @@ SPLITS = ("train", "valid", "test")
 # A part that is scored needs one token to read and one to predict.
 LEAST_TOKENS = 2
 
+# Told of every piece that was read, in bytes of UTF-8.
 Progress = Callable[[int], None]
 
 
@@ -61,11 +62,6 @@ class Corpus:
     @property
     def tokens(self) -> int:
         return sum(self.splits.values())
-
-
-def id_type(vocab_size: int) -> np.dtype[Any]:
-    """The narrowest little-endian unsigned integer that holds every id."""
-    return np.dtype("<u1" if vocab_size <= 1 << 8 else "<u2" if vocab_size <= 1 << 16 else "<u4")
 
 
 def is_corpus(path: Path) -> bool:
@@ -108,9 +104,10 @@ def count_tokens(
     counter, digest, characters = TokenCounter(config.level), hashlib.sha256(), 0
     for piece in clean(source.read(), config):
         counter.add(piece)
-        digest.update(piece.encode("utf-8", "surrogatepass"))
+        data = piece.encode("utf-8", "surrogatepass")
+        digest.update(data)
         characters += len(piece)
-        progress(len(piece))
+        progress(len(data))
     return counter, digest.hexdigest(), characters
 
 
@@ -120,7 +117,7 @@ def build_corpus(
     data: DataConfig,
     folder: Path,
     vocab: Vocab | None = None,
-    progress: Progress = lambda characters: None,
+    progress: Progress = lambda size: None,
 ) -> Corpus:
     """Read `source` twice, to count and to encode, and write a corpus into an existing folder.
 
@@ -154,19 +151,20 @@ def _write_splits(
     progress: Progress,
 ) -> str:
     """Encode the text into the .bin files, and return the SHA-256 of what was read."""
-    digest, dtype, position = hashlib.sha256(), id_type(len(vocab)), 0
+    digest, position = hashlib.sha256(), 0
     ends = dict(zip(SPLITS, accumulate(sizes[part] for part in SPLITS), strict=True))
     with ExitStack() as stack:
         stack.enter_context(naming(folder))
         files = {p: stack.enter_context((folder / f"{p}.bin").open("wb")) for p in SPLITS}
         for piece in clean(source.read(), text):
-            digest.update(piece.encode("utf-8", "surrogatepass"))
-            ids = vocab.encode(piece).astype(dtype)
+            data = piece.encode("utf-8", "surrogatepass")
+            digest.update(data)
+            ids = vocab.encode(piece)
             for part, file in files.items():
                 start, end = ends[part] - sizes[part] - position, ends[part] - position
-                file.write(ids[max(start, 0) : max(end, 0)].tobytes())
+                file.write(ids[max(start, 0) : max(end, 0)].data)
             position += len(ids)
-            progress(len(piece))
+            progress(len(data))
     return digest.hexdigest()
 
 

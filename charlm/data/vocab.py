@@ -22,7 +22,12 @@ UNK_ID = 0
 FORMAT = 1
 CODE_POINTS = 0x110000
 
-Ids = npt.NDArray[np.uint32]
+Ids = npt.NDArray[np.unsignedinteger[Any]]
+
+
+def id_type(vocab_size: int) -> np.dtype[Any]:
+    """The narrowest little-endian unsigned integer that holds every id."""
+    return np.dtype("<u1" if vocab_size <= 1 << 8 else "<u2" if vocab_size <= 1 << 16 else "<u4")
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,13 @@ class Vocab:
         return [self.to_tokens(part) for part in ids]
 
     def encode(self, text: str) -> Ids:
-        """The ids of a cleaned text, as a flat array; unknown tokens are 0."""
-        if self.level == "char":
-            return self._by_code_point[code_points(text)]
-        return np.array(self[tokenize(text, self.level)], dtype=np.uint32)
+        """The ids of a cleaned text, as a flat array of their `id_type`; unknown tokens are 0."""
+        if self.level == "word":
+            return np.array(self[tokenize(text, self.level)], dtype=id_type(len(self)))
+        if self._by_code_point.itemsize == 1 and (latin := latin_1(text)) is not None:
+            # From byte to byte it goes six times as fast.
+            return np.frombuffer(latin.translate(self._by_latin_1), dtype=np.uint8)
+        return self._by_code_point.take(code_points(text))
 
     def decode(self, ids: Iterable[int]) -> str:
         return detokenize((self.tokens[i] for i in ids), self.level)
@@ -67,11 +75,15 @@ class Vocab:
 
     @cached_property
     def _by_code_point(self) -> Ids:
-        table = np.zeros(CODE_POINTS, dtype=np.uint32)
+        table = np.zeros(CODE_POINTS, dtype=id_type(len(self)))
         for i, token in enumerate(self.tokens):
             if len(token) == 1:
                 table[ord(token)] = i
         return table
+
+    @cached_property
+    def _by_latin_1(self) -> bytes:
+        return self._by_code_point[:256].tobytes()
 
     @cached_property
     def sha256(self) -> str:
@@ -133,6 +145,14 @@ def code_points(text: str) -> npt.NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
+def latin_1(text: str) -> bytes | None:
+    """A byte for each character, its code point; None where one has a higher one than 255."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return None
+
+
 class TokenCounter:
     """Counts the tokens of a text that comes in pieces, and remembers which came first."""
 
@@ -149,9 +169,14 @@ class TokenCounter:
             self._words.update(words)
             self.total += len(words)
             return
-        codes = code_points(piece)
+        codes: npt.NDArray[Any]
+        if (latin := latin_1(piece)) is None:
+            codes = code_points(piece)
+            counts = np.bincount(codes)
+        else:
+            codes = np.frombuffer(latin, dtype=np.uint8)
+            counts = _count_bytes(codes)
         self.total += len(codes)
-        counts = np.bincount(codes)
         seen = self._frequency[: len(counts)]
         new = np.flatnonzero((counts > 0) & (seen == 0))
         if len(new):
@@ -166,7 +191,15 @@ class TokenCounter:
         return {chr(code): int(self._frequency[code]) for code in self._order}
 
 
-def _by_first_appearance(codes: npt.NDArray[np.uint32], new: npt.NDArray[np.intp]) -> list[int]:
+def _count_bytes(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+    """How often each of the 256 stands there: pairs are counted, which are half as many."""
+    even = len(codes) // 2 * 2
+    pairs = np.bincount(codes[:even].view("<u2"), minlength=1 << 16).reshape(256, 256)
+    counts: npt.NDArray[np.intp] = pairs.sum(0) + pairs.sum(1)
+    return counts + np.bincount(codes[even:], minlength=256)
+
+
+def _by_first_appearance(codes: npt.NDArray[Any], new: npt.NDArray[np.intp]) -> list[int]:
     """`new` code points, all of them in `codes`, in the order in which they first come there."""
     if len(new) == 1:
         return [int(new[0])]

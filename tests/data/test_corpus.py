@@ -13,11 +13,11 @@ from charlm.data.corpus import (
     SPLITS,
     build_corpus,
     check_sizes,
-    id_type,
     open_corpus,
     split_sizes,
 )
 from charlm.data.source import Source, text_source
+from charlm.data.vocab import id_type
 from charlm.errors import CharlmError, DataError, UsageError
 
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab, describe_token, recounted
+from charlm.data.vocab import (
+    TokenCounter,
+    Vocab,
+    build_vocab,
+    describe_token,
+    id_type,
+    recounted,
+)
 from charlm.errors import CharlmError, ModelError, UsageError
 
 
@@ -25,7 +32,15 @@ def test_decode_of_encode_is_the_text(pieces: list[str]) -> None:
         counter.add(piece)
     vocab, text = build_vocab(counter), "".join(pieces)
     assert vocab.decode(vocab.encode(text)) == text
+    assert vocab.encode(text).dtype == id_type(len(vocab))
     assert 0 not in vocab.encode(text)
+
+
+@pytest.mark.parametrize("last", [120, 255, 256, 2000])
+@pytest.mark.parametrize("text", ["abc", "aé\x7fb", "a龙b", "Ā" * 3, ""])
+def test_narrow_and_wide_vocabularies_give_the_same_ids(last: int, text: str) -> None:
+    vocab = vocab_of("".join(map(chr, range(32, last + 1))))
+    assert vocab.encode(text).tolist() == [vocab[character] for character in text]
 
 
 @given(st.lists(st.text("abc龙😀 \n"), max_size=5), st.sampled_from(["char", "word"]))

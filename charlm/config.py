@@ -80,7 +80,7 @@ class ModelConfig:
         False, "read both ways: a model that fills gaps (charlm fill) and writes no text"
     )
     dropout: float = setting(
-        0.0, "share of each recurrent layer's output zeroed in training",
+        0.0, "share of each recurrent layer's units zeroed in training",
         at_least=0, below=1,
     )  # fmt: skip
     tied: bool = setting(False, "one matrix for the embedding and the head (sizes must agree)")

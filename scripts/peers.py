@@ -58,31 +58,23 @@ def bare_training(config: Config, vocab_size: int) -> Callable[[], None]:
     """A step of the same layers, written as anyone would."""
     import torch
     from torch import nn
+    from yardsticks import layers_step
 
     model, training = config.model, config.training
     embedding = nn.Embedding(vocab_size, model.embedding_size)
     cell = {"lstm": nn.LSTM, "gru": nn.GRU}[model.rnn_type]
-    rnn, head = (
-        cell(model.embedding_size, model.hidden_size),
-        nn.Linear(model.hidden_size, vocab_size),
-    )
+    rnn = cell(model.embedding_size, model.hidden_size)
+    head = nn.Linear(model.hidden_size, vocab_size)
     parameters = [*embedding.parameters(), *rnn.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, fused=True)
     ids = torch.randint(vocab_size, (training.seq_len + 1, training.batch_size))
-    state = None
+    step, state = layers_step(embedding, rnn, head, optimizer), None
 
-    def step() -> None:
+    def train() -> None:
         nonlocal state
-        outputs, new = rnn(embedding(ids[:-1]), state)
-        state = tuple(part.detach() for part in new) if isinstance(new, tuple) else new.detach()
-        loss = nn.functional.cross_entropy(head(outputs).flatten(0, 1), ids[1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        loss.item()
+        state = step(ids[:-1], ids[1:], state)
 
-    return step
+    return train
 
 
 USUAL_PREPARATION = """

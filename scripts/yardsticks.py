@@ -1,9 +1,11 @@
-"""The bare PyTorch loops that bench_systems compares with, as a textbook writes them.
+"""The bare PyTorch loops that the benches compare with, as a textbook writes them.
 
-One-hot input, plain SGD, gradients clipped to norm 1, 32 streams of windows of 35, state carried.
+For bench_systems: one-hot input, plain SGD, gradients clipped to norm 1, 32 streams of windows of
+35, state carried.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,32 @@ def windows(ids: np.ndarray) -> list[tuple[Tensor, Tensor]]:
     return [(a.contiguous(), b.contiguous()) for a, b in pairs]
 
 
+def layers_step(
+    embed: Callable[[Tensor], Tensor],
+    rnn: nn.Module,
+    head: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> Callable[[Tensor, Tensor, Any], Any]:
+    """A step of torch's layers, written as anyone would: inputs, targets, state -> state."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def step(x: Tensor, y: Tensor, state: Any) -> Any:
+        if isinstance(state, tuple):
+            state = tuple(part.detach() for part in state)
+        elif state is not None:
+            state = state.detach()
+        outputs, state = rnn(embed(x), state)
+        loss = F.cross_entropy(head(outputs).flatten(0, 1), y.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        loss.item()
+        return state
+
+    return step
+
+
 def layers_loop(
     cell: str, hidden: int, layers: int, rate: float, ids: np.ndarray, vocab_size: int
 ) -> Callable[[int], None]:
@@ -31,22 +59,13 @@ def layers_loop(
     head = nn.Linear(hidden, vocab_size)
     parameters = [*rnn.parameters(), *head.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=rate)
+    step = layers_step(lambda x: F.one_hot(x, vocab_size).float(), rnn, head, optimizer)
 
     def train(epochs: int) -> None:
         for _ in range(epochs):
             state = None
             for x, y in windows(ids):
-                if isinstance(state, tuple):
-                    state = tuple(part.detach() for part in state)
-                elif state is not None:
-                    state = state.detach()
-                outputs, state = rnn(F.one_hot(x, vocab_size).float(), state)
-                loss = F.cross_entropy(head(outputs).reshape(-1, vocab_size), y.reshape(-1))
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(parameters, 1.0)
-                optimizer.step()
-                loss.item()
+                state = step(x, y, state)
 
     return train
 

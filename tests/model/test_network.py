@@ -208,3 +208,18 @@ def test_a_gpu_is_preferred_where_there_is_one(monkeypatch: pytest.MonkeyPatch) 
     assert devices()[:2] == ["cuda:0", "cuda:1"]
     assert pick_device("auto") == pick_device("cuda") == torch.device("cuda:0")
     assert pick_device("cuda:1") == torch.device("cuda:1")
+
+
+def test_dropout_zeroes_the_same_units_at_every_step_and_none_in_evaluation() -> None:
+    torch.manual_seed(0)
+    model = CharLM(ModelConfig(hidden_size=50, embedding_size=5, dropout=0.4), V)
+    seen: list[torch.Tensor] = []
+    model.head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0] == 0))
+    ids = torch.zeros(6, 4, dtype=torch.int64)
+    model.train()(ids)
+    model.eval()(ids)
+    dropped, none = seen
+    assert 0.3 < dropped[0].float().mean() < 0.5
+    assert (dropped == dropped[0]).all()
+    assert not torch.equal(dropped[0, 0], dropped[0, 1])
+    assert not none.any()

@@ -39,20 +39,22 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def dies_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """`dies_at(step)`: the next training ends there as if killed, saving nothing."""
+def killed_at(charlm: Charlm, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`killed_at(step, *arguments)`: `charlm train`, ended there as if killed, saving nothing."""
     original = Trainer.step
 
-    def arm(step: int) -> None:
+    def train(step: int, *arguments: Any) -> None:
         def dying(self: Trainer, batch: Any) -> float:
             if self.done == step:
-                monkeypatch.setattr(Trainer, "step", original)
                 raise Killed
             return original(self, batch)
 
-        monkeypatch.setattr(Trainer, "step", dying)
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "step", dying)
+            with pytest.raises(Killed):
+                charlm("train", *arguments)
 
-    return arm
+    return train
 
 
 @pytest.mark.parametrize(
@@ -60,31 +62,25 @@ def dies_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 )
 @pytest.mark.parametrize("step", [0, 3, 4, 11, 19])
 def test_row_01_a_killed_training_resumed_equals_one_never_killed(
-    charlm: Charlm, dies_at: Any, text_file: Path, tiny_options: list[str], step: int, cell: str,
+    charlm: Charlm, killed_at: Any, text_file: Path, tiny_options: list[str], step: int, cell: str,
     precision: str,
 ) -> None:  # fmt: skip
     options = [*tiny_options, *STEPS, "--rnn-type", cell, "--dropout", "0.2"]
     options += ["--precision", precision]
     assert charlm("train", text_file, *options, "-o", "whole").code == 0
-    dies_at(step)
-    with pytest.raises(Killed):
-        charlm("train", text_file, *options, "-o", "killed")
+    killed_at(step, text_file, *options, "-o", "killed")
     assert charlm("train", "--resume", "killed").code == 0
     assert state_of(Path("killed")) == state_of(Path("whole"))
 
 
 def test_row_01_a_training_killed_again_and_again(
-    charlm: Charlm, dies_at: Any, text_file: Path, tiny_options: list[str]
+    charlm: Charlm, killed_at: Any, text_file: Path, tiny_options: list[str]
 ) -> None:
     options = [*tiny_options, *STEPS]
     assert charlm("train", text_file, *options, "-o", "whole").code == 0
-    dies_at(2)
-    with pytest.raises(Killed):
-        charlm("train", text_file, *options, "-o", "killed")
+    killed_at(2, text_file, *options, "-o", "killed")
     for step in (7, 7, 13, 18):
-        dies_at(step)
-        with pytest.raises(Killed):
-            charlm("train", "--resume", "killed")
+        killed_at(step, "--resume", "killed")
     assert charlm("train", "--resume", "killed").code == 0
     assert state_of(Path("killed")) == state_of(Path("whole"))
 

@@ -6,6 +6,7 @@ Here they are packed once, and a step is little more than its matrix products:
 * the first layer's input product, of which there are only V, is looked up;
 * sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves put into the weights (a power of two, so
   nothing is rounded): one call of tanh serves all the gates of a layer;
+* the input of a layer above and its state stand side by side, and are multiplied at once;
 * every array of a step is made beforehand and written in place.
 
 The letters are the papers': i, f, g, o of the LSTM (Hochreiter & Schmidhuber 1997; Gers et al.
@@ -24,57 +25,6 @@ from charlm.run import GATES
 
 Array = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.integer[Any]] | Sequence[int]
-
-
-class LayerState:
-    """What a layer carries from step to step, and the scratch arrays of a step.
-
-    x: (B, X), what a layer above the first reads, and h: (B, P), the output, side by side in
-    `joined`; c: (B, H), an LSTM's cell; full: (B, H), its output before a projection; gates:
-    (B, G*H), `gate` each of them, `sigmoids` all but the last.
-    """
-
-    def __init__(self, streams: int, width: int, hidden: int, output: int, gates: int) -> None:
-        def zeros(size: int) -> Array:
-            return np.zeros((streams, size), np.float32)
-
-        self.joined = zeros(width + output)
-        self.x, self.h = self.joined[:, :width], self.joined[:, width:]
-        self.c, self.full, self.gates = zeros(hidden), zeros(hidden), zeros(gates * hidden)
-        self.gate = [self.gates[:, k * hidden : (k + 1) * hidden] for k in range(gates)]
-        self.sigmoids = self.gates[:, :-hidden]
-
-
-class Packed:
-    """A layer's weights, laid out for steps.
-
-    w: (X, G*H) and u: (P, G*H), one above the other in `joined`; bias: (G*H).
-    """
-
-    def __init__(self, weights: "LayerWeights") -> None:
-        self.joined = _columns(np.concatenate([weights.w, weights.u], axis=1))
-        width = weights.w.shape[1]
-        self.w, self.u = self.joined[:width], self.joined[width:]
-        self.bias = weights.b_w + weights.b_u
-
-    def sums(self, inputs: Array | None, state: LayerState) -> None:
-        """W x + U h + b into `state.gates`; inputs: W x + b, where it is known already."""
-        if inputs is None:
-            np.matmul(state.joined, self.joined, out=state.gates)
-            inputs = self.bias
-        else:
-            np.matmul(state.h, self.u, out=state.gates)
-        state.gates += inputs
-
-
-class Layer(Protocol):
-    """A recurrent layer."""
-
-    packed: Packed
-
-    def step(self, inputs: Array | None, state: LayerState) -> None:
-        """Advance `state` in place. inputs: (B, G*H), W x + b; None: x is in the state."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -118,7 +68,58 @@ def _columns(rows: Array) -> Array:
     return np.ascontiguousarray(rows.T, dtype=np.float32)
 
 
-def _halved(sigmoids: Array) -> None:
+class LayerState:
+    """What a layer carries from step to step, and the scratch arrays of a step.
+
+    x: (B, X), what a layer above the first reads, and h: (B, P), the output, side by side in
+    `joined`; c: (B, H), an LSTM's cell; full: (B, H), its output before a projection; gates:
+    (B, G*H), `gate` each of them, `sigmoids` all but the last.
+    """
+
+    def __init__(self, streams: int, width: int, hidden: int, output: int, gates: int) -> None:
+        def zeros(size: int) -> Array:
+            return np.zeros((streams, size), np.float32)
+
+        self.joined = zeros(width + output)
+        self.x, self.h = self.joined[:, :width], self.joined[:, width:]
+        self.c, self.full, self.gates = zeros(hidden), zeros(hidden), zeros(gates * hidden)
+        self.gate = [self.gates[:, k * hidden : (k + 1) * hidden] for k in range(gates)]
+        self.sigmoids = self.gates[:, :-hidden]
+
+
+class Packed:
+    """A layer's weights, laid out for steps.
+
+    w: (X, G*H) and u: (P, G*H), one above the other in `joined`; bias: (G*H).
+    """
+
+    def __init__(self, weights: LayerWeights) -> None:
+        self.joined = _columns(np.concatenate([weights.w, weights.u], axis=1))
+        width = weights.w.shape[1]
+        self.w, self.u = self.joined[:width], self.joined[width:]
+        self.bias = weights.b_w + weights.b_u
+
+    def sums(self, inputs: Array | None, state: LayerState) -> None:
+        """W x + U h + b into `state.gates`; inputs: W x + b, where it is known already."""
+        if inputs is None:
+            np.matmul(state.joined, self.joined, out=state.gates)
+            inputs = self.bias
+        else:
+            np.matmul(state.h, self.u, out=state.gates)
+        state.gates += inputs
+
+
+class Layer(Protocol):
+    """A recurrent layer."""
+
+    packed: Packed
+
+    def step(self, inputs: Array | None, state: LayerState) -> None:
+        """Advance `state` in place. inputs: (B, G*H), W x + b; None: x is in the state."""
+        ...
+
+
+def _to_sigmoid(sigmoids: Array) -> None:
     """From tanh(x / 2) to sigmoid(x), in place."""
     sigmoids *= 0.5
     sigmoids += 0.5
@@ -151,7 +152,7 @@ class LSTMLayer:
     def step(self, inputs: Array | None, state: LayerState) -> None:
         self.packed.sums(inputs, state)
         np.tanh(state.gates, out=state.gates)
-        _halved(state.sigmoids)
+        _to_sigmoid(state.sigmoids)
         c, full, (i, f, o, g) = state.c, state.full, state.gate
         c *= f
         i *= g
@@ -183,7 +184,7 @@ class GRULayer:
         r_z = sigmoids.shape[1]
         sigmoids += inputs[:, :r_z]
         np.tanh(sigmoids, out=sigmoids)
-        _halved(sigmoids)
+        _to_sigmoid(sigmoids)
         n += self._candidate_bias
         n *= r
         n += inputs[:, r_z:]

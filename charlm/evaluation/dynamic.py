@@ -34,6 +34,8 @@ TUNING_TOKENS = 20_000
 # The least usual size, of the mean of all. A weight of a rare symbol had next to no gradient there;
 # divided by that, its first real one would throw it far away, and the pull back is as weak.
 LEAST_SCALE = 0.1
+# No step is longer than so many usual ones: a gradient may be far from usual in a text unlike it.
+MOST_USUAL = 10.0
 EPSILON = 1e-8
 
 
@@ -86,7 +88,8 @@ def dynamic_nats(model: CharLM, ids: Ids, rule: Rule) -> float:
         for weight, gradient, step, first, pull in zip(
             weights, gradients, steps, begin, pulls, strict=True
         ):
-            weight.addcmul_(gradient, step, value=-1).lerp_(first, pull)
+            most = MOST_USUAL * rule.rate
+            weight.sub_((gradient * step).clamp_(-most, most)).lerp_(first, pull)
     return total
 
 

@@ -86,3 +86,9 @@ def test_the_rule_is_fitted_on_the_training_part(model: CharLM) -> None:
     assert totals[rule.rate] == min(totals.values())
     for scale, expected in zip(rule.scales, gradient_scales(model, TEXT), strict=True):
         assert torch.equal(scale, expected)
+
+
+def test_a_gradient_far_from_usual_is_no_catastrophe(model: CharLM) -> None:
+    tiny = [torch.full_like(p, 1e-9) for p in model.parameters()]
+    standing = dynamic_nats(model, TEXT, Rule(0.0, tiny))
+    assert dynamic_nats(model, TEXT, Rule(1e-3, tiny)) < 1.1 * standing

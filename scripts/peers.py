@@ -99,7 +99,7 @@ class Model(nn.Module):
 model, path = Model(), pathlib.Path(sys.argv[1])
 if not path.exists():
     torch.save(model.state_dict(), path)
-model.load_state_dict(torch.load(path))
+model.load_state_dict(torch.load(path, weights_only=True))
 ids, state, text = torch.zeros(1, 1, dtype=torch.int64), None, []
 with torch.no_grad():
     for _ in range(int(sys.argv[2])):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.data.text import detokenize, tokenize
-from charlm.errors import ModelError, UsageError
+from charlm.errors import DataError, ModelError, UsageError
 from charlm.files import naming, write_json
 
 UNK = "<unk>"
@@ -134,6 +134,8 @@ def _checked(value: Any, path: Path) -> tuple[str, tuple[str, ...], tuple[int, .
         raise refuse(f"its first token is not {UNK}")
     if len(counts) != len(tokens):
         raise refuse(f"it has {len(tokens)} tokens and {len(counts)} counts")
+    if len(tokens) == 1:
+        raise refuse(f"it has no token but {UNK}")
     if len(set(tokens)) != len(tokens):
         twice = next(token for token, n in Counter(tokens).items() if n > 1)
         raise refuse(f"it has the token {twice!r} twice")
@@ -212,7 +214,8 @@ def _by_first_appearance(codes: npt.NDArray[Any], new: npt.NDArray[np.intp]) -> 
 def build_vocab(counter: TokenCounter, *, min_freq: int = 1, reserve: Sequence[str] = ()) -> Vocab:
     """The vocabulary of the counted text: by falling frequency, ties by first appearance.
 
-    Tokens rarer than `min_freq` are left out; their count goes to `<unk>`.
+    Tokens rarer than `min_freq` are left out; their count goes to `<unk>`. Raises UsageError for
+    reserved tokens that cannot be, DataError where no token of a text is left.
     """
     special = {UNK: 0} | dict.fromkeys(reserve, 0)
     if len(special) != len(reserve) + 1:
@@ -229,6 +232,8 @@ def build_vocab(counter: TokenCounter, *, min_freq: int = 1, reserve: Sequence[s
             special[UNK] += count
     ordered = sorted(kept, key=lambda token: -kept[token])  # stable: ties stay as they came
     tokens = (*special, *ordered)
+    if counter.total and tokens == (UNK,):
+        raise DataError(f"no token of the text occurs {min_freq:,} times: lower --min-freq")
     return Vocab(counter.level, tokens, (*special.values(), *(kept[t] for t in ordered)))
 
 

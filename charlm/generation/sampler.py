@@ -105,12 +105,15 @@ def relative(
     return shifted, largest
 
 
-def draw(logits: Logits, uniform: Sequence[float]) -> list[int]:
-    """One place a row, by inverting the cumulative distribution at a number in [0, 1)."""
-    sums = np.exp(logits).cumsum(axis=1)
+def draw(weights: npt.NDArray[np.float64], uniform: Sequence[float]) -> list[int]:
+    """One place a row, by inverting the cumulative distribution at a number in [0, 1).
+
+    weights: (B, V), the probabilities, of any sum.
+    """
+    sums = np.add.accumulate(weights, axis=1)
     # Not above, for equals too: what has probability zero, the same sum as before, is never hit.
     passed = sums <= np.multiply(uniform, sums[:, -1])[:, None]
-    places: list[int] = np.add.reduce(passed, axis=1).tolist()
+    places: list[int] = passed.argmin(axis=1).tolist()
     return places
 
 
@@ -229,11 +232,17 @@ class Sampler:
         """A token for each row, and its surprise in nats under the model."""
         # All but <unk>, which is never drawn and comes first.
         model, largest = relative(logits[:, UNK_ID + 1 :])
-        log_sums = np.log(np.add.reduce(np.exp(model), axis=1))
+        weights = np.exp(model)
+        log_sums = np.log(np.add.reduce(weights, axis=1))
         log_sums = np.logaddexp(log_sums, logits[:, UNK_ID] - largest)
-        allowed = model
-        for rule in self._rules:
-            allowed = rule(allowed)
-        places = draw(allowed, [die.roll() for die in dice])
-        surprises: list[float] = (log_sums - model[range(len(places)), places]).tolist()
+        if self._rules:
+            allowed = model
+            for rule in self._rules:
+                allowed = rule(allowed)
+            weights = np.exp(allowed)
+        places = draw(weights, [die.roll() for die in dice])
+        surprises = [
+            log_sum - model.item(row, place)
+            for row, (log_sum, place) in enumerate(zip(log_sums.tolist(), places, strict=True))
+        ]
         return [UNK_ID + 1 + place for place in places], surprises

@@ -11,6 +11,7 @@ and gradients are those of torch.nn (the tests hold them to it).
 An LSTM needs none of this: torch gives it to oneDNN, which is as fast.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -126,6 +127,9 @@ def _weight_gradient(summed: Tensor, inputs: Tensor) -> Tensor:
 class _WholeSequences(nn.RNNBase):
     """The way through the layers that RNN and GRU share; elsewhere they are torch's own."""
 
+    # Outputs of a layer, from x, h, W, U and, unless the layer has none, the biases b, c.
+    layer: Callable[..., Tensor]
+
     def forward(
         self,
         input: Tensor,  # noqa: A002
@@ -148,10 +152,6 @@ class _WholeSequences(nn.RNNBase):
     def _helps(self, x: Tensor) -> bool:
         """A GPU has kernels of its own for whole sequences; and a single step is none."""
         return x.device.type == "cpu" and not self.bidirectional and len(x) > 1
-
-    def layer(self, x: Tensor, h: Tensor, *weights: Any) -> Tensor:
-        """Outputs of a layer. weights: W, U and, unless the layer has none, the biases b, c."""
-        raise NotImplementedError
 
 
 class RNN(_WholeSequences, nn.RNN):  # type: ignore[misc]

@@ -75,7 +75,7 @@ def plan(
     for needed, recipe in RECIPES[1:]:
         larger = _with(config, recipe, given, train_tokens)
         its_speed = speed
-        if larger.model != config.model:
+        if larger.model.hidden_size != config.model.hidden_size:
             its_speed = tokens_per_second(larger, vocab_size)
         if left * its_speed < needed * train_tokens:
             break

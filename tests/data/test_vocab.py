@@ -16,7 +16,7 @@ from charlm.data.vocab import (
     id_type,
     recounted,
 )
-from charlm.errors import CharlmError, ModelError, UsageError
+from charlm.errors import CharlmError, DataError, ModelError, UsageError
 
 
 def vocab_of(text: str, level: str = "char", **options: Any) -> Vocab:
@@ -63,6 +63,13 @@ def test_special_tokens_come_first_and_rare_ones_are_unknown() -> None:
     assert vocab["c"] == 0
 
 
+@pytest.mark.parametrize("level", ["char", "word"])
+def test_a_vocabulary_of_nothing_but_unk_is_refused(level: str) -> None:
+    with pytest.raises(DataError, match=r"^no token of the text occurs 1,000 times: lower"):
+        vocab_of("a b c", level, min_freq=1000)
+    assert vocab_of("a b c", level, min_freq=1000, reserve=["<pad>"]).tokens == ("<unk>", "<pad>")
+
+
 def test_nested_lists_both_ways() -> None:
     vocab = vocab_of("the time the", "word")
     assert vocab[["time", ["the", "never"]]] == [2, [1, 0]]
@@ -92,7 +99,7 @@ def test_a_saved_vocabulary_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, text: str, level: str
 ) -> None:
     path = tmp_path_factory.mktemp("vocab") / "vocab.json"
-    vocab = vocab_of(text, level)
+    vocab = vocab_of(text + " x", level)
     vocab.save(path)
     assert Vocab.load(path) == vocab
 
@@ -110,6 +117,7 @@ GOOD = {"format": 1, "level": "char", "tokens": ["<unk>", "a"], "counts": [0, 1]
         ({"tokens": ["a", "<unk>"]}, "is not a vocabulary: its first token is not <unk>"),
         ({"tokens": ["<unk>"]}, "is not a vocabulary: it has 1 tokens and 2 counts"),
         ({"counts": [0, -1]}, 'is not a vocabulary: "counts" is not a list of counts'),
+        ({"tokens": ["<unk>"], "counts": [1]}, "is not a vocabulary: it has no token but <unk>"),
         ({"tokens": ["<unk>", "<unk>"]}, "is not a vocabulary: it has the token '<unk>' twice"),
     ],
 )

@@ -105,12 +105,14 @@ def relative(
     return shifted, largest
 
 
-def draw(weights: npt.NDArray[np.float64], uniform: Sequence[float]) -> list[int]:
-    """One place a row, by inverting the cumulative distribution at a number in [0, 1).
+def cumulated(logits: Logits) -> npt.NDArray[np.float64]:
+    """(B, V): the cumulative distribution of each row, up to a factor."""
+    sums: npt.NDArray[np.float64] = np.add.accumulate(np.exp(logits), axis=1)
+    return sums
 
-    weights: (B, V), the probabilities, of any sum.
-    """
-    sums = np.add.accumulate(weights, axis=1)
+
+def draw(sums: npt.NDArray[np.float64], uniform: Sequence[float]) -> list[int]:
+    """One place a row, by inverting a cumulative distribution at a number in [0, 1)."""
     # Not above, for equals too: what has probability zero, the same sum as before, is never hit.
     passed = sums <= np.multiply(uniform, sums[:, -1])[:, None]
     places: list[int] = passed.argmin(axis=1).tolist()
@@ -232,15 +234,14 @@ class Sampler:
         """A token for each row, and its surprise in nats under the model."""
         # All but <unk>, which is never drawn and comes first.
         model, largest = relative(logits[:, UNK_ID + 1 :])
-        weights = np.exp(model)
-        log_sums = np.log(np.add.reduce(weights, axis=1))
-        log_sums = np.logaddexp(log_sums, logits[:, UNK_ID] - largest)
+        sums = cumulated(model)
+        log_sums = np.logaddexp(np.log(sums[:, -1]), logits[:, UNK_ID] - largest)
         if self._rules:
             allowed = model
             for rule in self._rules:
                 allowed = rule(allowed)
-            weights = np.exp(allowed)
-        places = draw(weights, [die.roll() for die in dice])
+            sums = cumulated(allowed)
+        places = draw(sums, [die.roll() for die in dice])
         surprises = [
             log_sum - model.item(row, place)
             for row, (log_sum, place) in enumerate(zip(log_sums.tolist(), places, strict=True))

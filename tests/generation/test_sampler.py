@@ -12,6 +12,7 @@ from charlm.generation.sampler import (
     Dice,
     Sample,
     Sampler,
+    cumulated,
     draw,
     relative,
     rules_of,
@@ -126,7 +127,7 @@ def test_only_the_rules_asked_for_are_applied() -> None:
 def test_a_draw_follows_the_probabilities() -> None:
     logits = np.log(np.array([[0.5, 1e-30, 0.3, 0.2]]))
     uniform = np.random.default_rng(0).random(20_000)
-    drawn = draw(np.repeat(np.exp(logits), len(uniform), axis=0), uniform.tolist())
+    drawn = draw(np.repeat(cumulated(logits), len(uniform), axis=0), uniform.tolist())
     shares = np.bincount(drawn, minlength=4) / len(uniform)
     np.testing.assert_allclose(shares, [0.5, 0, 0.3, 0.2], atol=0.015)
 
@@ -134,7 +135,7 @@ def test_a_draw_follows_the_probabilities() -> None:
 @pytest.mark.parametrize("uniform", [0.0, 0.5, np.nextafter(1, 0)])
 def test_what_is_ruled_out_is_never_drawn(uniform: float) -> None:
     logits = np.array([[-np.inf, 1.0, -np.inf, 1.0, -np.inf]])
-    assert draw(np.exp(logits), [uniform])[0] in (1, 3)
+    assert draw(cumulated(logits), [uniform])[0] in (1, 3)
 
 
 def test_dice_are_fair_and_of_their_own() -> None:

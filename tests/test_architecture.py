@@ -125,13 +125,13 @@ def test_importing_the_package_imports_neither_torch_nor_numpy() -> None:
 
 
 def test_the_registries_of_cells_agree() -> None:
-    from charlm.generation.stepper import LAYERS
+    from charlm.generation.stepper import CELLS as STEPS
     from charlm.model.network import CELLS
     from charlm.run import GATES
     from charlm.settings import fields_of
 
     choices = fields_of("model")["rnn_type"].metadata["choices"]
-    assert set(choices) == set(CELLS) == set(GATES) == set(LAYERS)
+    assert set(choices) == set(CELLS) == set(GATES) == set(STEPS)
 
 
 def test_public_names_exist() -> None:

@@ -4,9 +4,10 @@ Called once a character, `nn.LSTM` spends its time on being called and on packin
 Here they are packed once, and a step is little more than its matrix products:
 
 * the first layer's input product, of which there are only V, is looked up;
+* a layer's output goes to three places: the layer above or the head, now, and back into its own
+  layer, at the next step. All that it is multiplied by stands side by side, and is one product;
 * sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves put into the weights (a power of two, so
   nothing is rounded): one call of tanh serves all the gates of a layer;
-* the input of a layer above and its state stand side by side, and are multiplied at once;
 * every array of a step is made beforehand and written in place.
 
 The letters are the papers': i, f, g, o of the LSTM (Hochreiter & Schmidhuber 1997; Gers et al.
@@ -28,7 +29,7 @@ Ids = npt.NDArray[np.integer[Any]] | Sequence[int]
 
 
 @dataclass(frozen=True)
-class LayerWeights:
+class CellWeights:
     """A layer's weights as torch keeps them, the gates one below the other.
 
     w: (G*H, X), u: (G*H, P), b_w and b_u: (G*H); r: (P, H), an LSTM's projection, if any.
@@ -41,11 +42,11 @@ class LayerWeights:
     gates: int
     r: Array | None = None
 
-    def gate(self, k: int, scale: float = 1.0) -> "LayerWeights":
+    def gate(self, k: int, scale: float = 1.0) -> "CellWeights":
         """The weights of the k-th gate, scaled."""
         rows = slice(k * self.hidden, (k + 1) * self.hidden)
         w, u, b_w, b_u = (np.float32(scale) * part[rows] for part in self.parts)
-        return LayerWeights(w, u, b_w, b_u, gates=1)
+        return CellWeights(w, u, b_w, b_u, gates=1)
 
     @property
     def hidden(self) -> int:
@@ -56,11 +57,11 @@ class LayerWeights:
         return self.w, self.u, self.b_w, self.b_u
 
     @staticmethod
-    def stacked(gates: Sequence["LayerWeights"]) -> "LayerWeights":
+    def stacked(gates: Sequence["CellWeights"]) -> "CellWeights":
         """Gates one below the other again, in the order given."""
         parts = zip(*(gate.parts for gate in gates), strict=True)
         w, u, b_w, b_u = (np.concatenate(part) for part in parts)
-        return LayerWeights(w, u, b_w, b_u, gates=len(gates))
+        return CellWeights(w, u, b_w, b_u, gates=len(gates))
 
 
 def _columns(rows: Array) -> Array:
@@ -71,51 +72,30 @@ def _columns(rows: Array) -> Array:
 class LayerState:
     """What a layer carries from step to step, and the scratch arrays of a step.
 
-    x: (B, X), what a layer above the first reads, and h: (B, P), the output, side by side in
-    `joined`; c: (B, H), an LSTM's cell; full: (B, H), its output before a projection; gates:
-    (B, G*H), `gate` each of them, `sigmoids` all but the last.
+    h: (B, P), the output; c: (B, H), an LSTM's cell; full: (B, H), its output before a projection.
+    products: (B, G*H + A), all that h is multiplied by: `gates`, U h, in which the next step is
+    worked out, `gate` each of them, `sigmoids` all but the last; and `above`, for the layer above.
     """
 
-    def __init__(self, streams: int, width: int, hidden: int, output: int, gates: int) -> None:
+    def __init__(self, streams: int, hidden: int, output: int, gates: int, above: int) -> None:
         def zeros(size: int) -> Array:
             return np.zeros((streams, size), np.float32)
 
-        self.joined = zeros(width + output)
-        self.x, self.h = self.joined[:, :width], self.joined[:, width:]
-        self.c, self.full, self.gates = zeros(hidden), zeros(hidden), zeros(gates * hidden)
+        self.h, self.c, self.full = zeros(output), zeros(hidden), zeros(hidden)
+        self.products = zeros(gates * hidden + above)
+        self.gates, self.above = self.products[:, : gates * hidden], self.products[:, -above:]
         self.gate = [self.gates[:, k * hidden : (k + 1) * hidden] for k in range(gates)]
         self.sigmoids = self.gates[:, :-hidden]
 
 
-class Packed:
-    """A layer's weights, laid out for steps.
+class Cell(Protocol):
+    """A kind of recurrent layer. weights: in the order and scale of its own steps."""
 
-    w: (X, G*H) and u: (P, G*H), one above the other in `joined`; bias: (G*H).
-    """
+    weights: CellWeights
+    bias: Array
 
-    def __init__(self, weights: LayerWeights) -> None:
-        self.joined = _columns(np.concatenate([weights.w, weights.u], axis=1))
-        width = weights.w.shape[1]
-        self.w, self.u = self.joined[:width], self.joined[width:]
-        self.bias = weights.b_w + weights.b_u
-
-    def sums(self, inputs: Array | None, state: LayerState) -> None:
-        """W x + U h + b into `state.gates`; inputs: W x + b, where it is known already."""
-        if inputs is None:
-            np.matmul(state.joined, self.joined, out=state.gates)
-            inputs = self.bias
-        else:
-            np.matmul(state.h, self.u, out=state.gates)
-        state.gates += inputs
-
-
-class Layer(Protocol):
-    """A recurrent layer."""
-
-    packed: Packed
-
-    def step(self, inputs: Array | None, state: LayerState) -> None:
-        """Advance `state` in place. inputs: (B, G*H), W x + b; None: x is in the state."""
+    def step(self, inputs: Array, state: LayerState) -> None:
+        """Advance h, in place. inputs: (B, G*H), W x + bias; U h is in `state.gates`."""
         ...
 
 
@@ -125,32 +105,33 @@ def _to_sigmoid(sigmoids: Array) -> None:
     sigmoids += 0.5
 
 
-class RNNLayer:
+class RNNCell:
     """h = tanh(W x + U h + b), or relu."""
 
-    def __init__(self, weights: LayerWeights, nonlinearity: str) -> None:
-        self.packed = Packed(weights)
+    def __init__(self, weights: CellWeights, nonlinearity: str) -> None:
+        self.weights, self.bias = weights, weights.b_w + weights.b_u
         self._relu = nonlinearity == "relu"
 
-    def step(self, inputs: Array | None, state: LayerState) -> None:
-        self.packed.sums(inputs, state)
+    def step(self, inputs: Array, state: LayerState) -> None:
+        state.gates += inputs
         if self._relu:
             np.maximum(state.gates, 0, out=state.h)
         else:
             np.tanh(state.gates, out=state.h)
 
 
-class LSTMLayer:
+class LSTMCell:
     """i, f, o = sigmoid(W x + U h + b); g = tanh(W x + U h + b); c = f c + i g; h = o tanh(c)."""
 
-    def __init__(self, weights: LayerWeights, nonlinearity: str) -> None:
+    def __init__(self, weights: CellWeights, nonlinearity: str) -> None:
         # From torch's order i, f, g, o: the three sigmoids are then one slice.
         i, f, o = (weights.gate(k, scale=0.5) for k in (0, 1, 3))
-        self.packed = Packed(LayerWeights.stacked([i, f, o, weights.gate(2)]))
+        self.weights = CellWeights.stacked([i, f, o, weights.gate(2)])
+        self.bias = self.weights.b_w + self.weights.b_u
         self._projection = None if weights.r is None else _columns(weights.r)
 
-    def step(self, inputs: Array | None, state: LayerState) -> None:
-        self.packed.sums(inputs, state)
+    def step(self, inputs: Array, state: LayerState) -> None:
+        state.gates += inputs
         np.tanh(state.gates, out=state.gates)
         _to_sigmoid(state.sigmoids)
         c, full, (i, f, o, g) = state.c, state.full, state.gate
@@ -165,22 +146,18 @@ class LSTMLayer:
             np.matmul(full, self._projection, out=state.h)
 
 
-class GRULayer:
+class GRUCell:
     """r, z = sigmoid(W x + U h + b); n = tanh(W x + b_w + r (U h + b_u)); h = n + z (h - n)."""
 
-    def __init__(self, weights: LayerWeights, nonlinearity: str) -> None:
+    def __init__(self, weights: CellWeights, nonlinearity: str) -> None:
         r, z, n = weights.gate(0, scale=0.5), weights.gate(1, scale=0.5), weights.gate(2)
-        self.packed = Packed(LayerWeights.stacked([r, z, n]))
+        self.weights = CellWeights.stacked([r, z, n])
         # r gates the candidate's recurrent bias too, which so cannot join the others.
         self._candidate_bias = n.b_u
-        self.packed.bias[-weights.hidden :] = n.b_w
+        self.bias = np.concatenate([r.b_w + r.b_u, z.b_w + z.b_u, n.b_w])
 
-    def step(self, inputs: Array | None, state: LayerState) -> None:
+    def step(self, inputs: Array, state: LayerState) -> None:
         h, sigmoids, (r, z, n) = state.h, state.sigmoids, state.gate
-        if inputs is None:
-            inputs = state.x @ self.packed.w
-            inputs += self.packed.bias
-        np.matmul(h, self.packed.u, out=state.gates)
         r_z = sigmoids.shape[1]
         sigmoids += inputs[:, :r_z]
         np.tanh(sigmoids, out=sigmoids)
@@ -194,93 +171,102 @@ class GRULayer:
         h += n
 
 
-LAYERS: dict[str, type[RNNLayer] | type[GRULayer] | type[LSTMLayer]] = {
-    "rnn": RNNLayer,
-    "gru": GRULayer,
-    "lstm": LSTMLayer,
+CELLS: dict[str, type[RNNCell] | type[GRUCell] | type[LSTMCell]] = {
+    "rnn": RNNCell,
+    "gru": GRUCell,
+    "lstm": LSTMCell,
 }
 
 
-@dataclass
-class State:
-    """The state of B streams: one LayerState a layer. `step` and `read` advance it in place."""
+class Layer:
+    """A cell, and what its output is multiplied by: its own U, and (A, P) what reads it above."""
 
-    layers: list[LayerState]
-    logits: Array
+    def __init__(self, cell: Cell, above: Array, bias: Array) -> None:
+        self._cell, self._bias = cell, bias
+        self._columns = _columns(np.concatenate([cell.weights.u, above]))
+        gates = len(cell.weights.u)
+        self._u, self._above = self._columns[:, :gates], self._columns[:, gates:]
+
+    def start(self, streams: int) -> LayerState:
+        weights, above = self._cell.weights, len(self._bias)
+        return LayerState(streams, weights.hidden, len(self._u), weights.gates, above)
+
+    def step(self, inputs: Array, state: LayerState) -> Array:
+        """inputs (B, G*H) -> what the layer above gets, (B, A)."""
+        self._cell.step(inputs, state)
+        np.matmul(state.h, self._columns, out=state.products)
+        state.above += self._bias
+        return state.above
+
+    def read(self, inputs: Array, state: LayerState) -> Array:
+        """T steps of a single stream: inputs (T, G*H) -> outputs (T, P)."""
+        outputs = np.empty((len(inputs), state.h.shape[1]), np.float32)
+        for t in range(len(inputs)):
+            self._cell.step(inputs[t : t + 1], state)
+            np.matmul(state.h, self._u, out=state.gates)
+            outputs[t] = state.h[0]
+        return outputs
+
+    def above(self, outputs: Array) -> Array:
+        """outputs (T, P) -> what the layer above gets, (T, A)."""
+        return outputs @ self._above + self._bias
+
+
+# The state of B streams, layer by layer. `Stepper` advances it in place.
+State = list[LayerState]
 
 
 class Stepper:
     """A model packed for generation; weights as in `CharLM.state_dict`."""
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, npt.NDArray[Any]]) -> None:
-        self._config = config
-        kind, gates = LAYERS[config.rnn_type], GATES[config.rnn_type]
-        self._layers: list[Layer] = [
-            kind(_layer_weights(weights, k, gates), config.nonlinearity)
+        kind, gates = CELLS[config.rnn_type], GATES[config.rnn_type]
+        cells = [
+            kind(_cell_weights(weights, k, gates), config.nonlinearity)
             for k in range(config.num_layers)
         ]
-        # (V, G*H): what the first layer gets for each symbol.
-        first = self._layers[0].packed
-        embedding = weights.get("embedding.weight")
-        self._table = first.bias + (first.w if embedding is None else embedding @ first.w)
         head = weights["embedding.weight" if config.tied else "head.weight"]
-        self._head, self._head_bias = _columns(head), weights["head.bias"]
+        above = [*((cell.weights.w, cell.bias) for cell in cells[1:]), (head, weights["head.bias"])]
+        self._layers = [Layer(cell, *reader) for cell, reader in zip(cells, above, strict=True)]
+        # (V, G*H): what the first layer gets for each symbol.
+        first, embedding = _columns(cells[0].weights.w), weights.get("embedding.weight")
+        self._table = cells[0].bias + (first if embedding is None else embedding @ first)
         self.vocab_size = len(head)
 
     def start(self, streams: int = 1) -> State:
         """B streams at a zero state."""
-
-        output, gates = self._config.output_size, GATES[self._config.rnn_type]
-        layers = [
-            LayerState(streams, output if k else 0, self._config.hidden_size, output, gates)
-            for k in range(self._config.num_layers)
-        ]
-        return State(layers, np.zeros((streams, self.vocab_size), np.float32))
+        return [layer.start(streams) for layer in self._layers]
 
     def take(self, state: State, rows: Sequence[int]) -> State:
         """A new state of the chosen streams, in that order; a stream may be chosen repeatedly."""
         index = np.asarray(rows, dtype=np.intp)
         taken = self.start(len(index))
-        taken.logits[:] = state.logits[index]
-        for new, old in zip(taken.layers, state.layers, strict=True):
-            new.h[:], new.c[:] = old.h[index], old.c[index]
+        for new, old in zip(taken, state, strict=True):
+            new.h[:], new.c[:], new.products[:] = old.h[index], old.c[index], old.products[index]
         return taken
 
     def step(self, ids: Ids, state: State) -> Array:
         """One symbol for each stream: ids (B,) -> logits (B, V), good until the next call."""
         # Of a single row, a view is had much faster than a copy.
-        inputs = self._table[ids] if len(ids) > 1 else self._table[ids[0] : ids[0] + 1]
-        below = state.layers[0]
-        self._layers[0].step(inputs, below)
-        for layer, part in zip(self._layers[1:], state.layers[1:], strict=True):
-            part.x[:] = below.h
-            layer.step(None, part)
-            below = part
-        return self._logits(state)
+        x = self._table[ids] if len(ids) > 1 else self._table[ids[0] : ids[0] + 1]
+        for layer, part in zip(self._layers, state, strict=True):
+            x = layer.step(x, part)
+        return x
 
     def read(self, ids: Ids, state: State) -> Array:
         """A text of at least one symbol for a single stream: ids (T,) -> the last logits (1, V).
 
         Layer by layer, so that the input products of the whole text are one.
         """
-        x = None
-        for layer, part in zip(self._layers, state.layers, strict=True):
-            packed = layer.packed
-            inputs = self._table[ids] if x is None else x @ packed.w + packed.bias
-            x = np.empty((len(inputs), part.h.shape[1]), np.float32)
-            for t in range(len(inputs)):
-                layer.step(inputs[t : t + 1], part)
-                x[t] = part.h[0]
-        return self._logits(state)
-
-    def _logits(self, state: State) -> Array:
-        np.matmul(state.layers[-1].h, self._head, out=state.logits)
-        state.logits += self._head_bias
-        return state.logits
+        x = self._table[ids]
+        *lower, (top, last) = zip(self._layers, state, strict=True)
+        for layer, part in lower:
+            x = layer.above(layer.read(x, part))
+        return top.above(top.read(x, last)[-1:])
 
 
-def _layer_weights(weights: Mapping[str, npt.NDArray[Any]], k: int, gates: int) -> LayerWeights:
+def _cell_weights(weights: Mapping[str, npt.NDArray[Any]], k: int, gates: int) -> CellWeights:
     w, u = weights[f"rnn.weight_ih_l{k}"], weights[f"rnn.weight_hh_l{k}"]
     none = np.zeros(len(w), np.float32)
     b_w, b_u = (weights.get(f"rnn.bias_{part}_l{k}", none) for part in ("ih", "hh"))
-    return LayerWeights(w, u, b_w, b_u, gates, weights.get(f"rnn.weight_hr_l{k}"))
+    return CellWeights(w, u, b_w, b_u, gates, weights.get(f"rnn.weight_hr_l{k}"))

@@ -133,7 +133,6 @@ def test_a_step_allocates_no_state_of_its_own() -> None:
     config = ModelConfig(hidden_size=H, embedding_size=5)
     stepper = Stepper(config, weights_of(model_of(config)))
     state = stepper.start()
-    assert stepper.step([1], state) is state.logits
-    hidden = state.layers[0].h
-    stepper.step([2], state)
-    assert state.layers[0].h is hidden
+    hidden, logits = state[0].h, stepper.step([1], state)
+    assert stepper.step([2], state) is logits
+    assert state[0].h is hidden

@@ -6,6 +6,7 @@ Here they are packed once, and a step is little more than its matrix products:
 * the first layer's input product, of which there are only V, is looked up;
 * a layer's output goes to three places: the layer above or the head, now, and back into its own
   layer, at the next step. All that it is multiplied by stands side by side, and is one product;
+* a one stands beside that output, which brings the biases along;
 * sigmoid(x) = (1 + tanh(x / 2)) / 2, with the halves put into the weights (a power of two, so
   nothing is rounded): one call of tanh serves all the gates of a layer;
 * every array of a step is made beforehand and written in place.
@@ -72,16 +73,19 @@ def _columns(rows: Array) -> Array:
 class LayerState:
     """What a layer carries from step to step, and the scratch arrays of a step.
 
-    h: (B, P), the output; c: (B, H), an LSTM's cell; full: (B, H), its output before a projection.
-    products: (B, G*H + A), all that h is multiplied by: `gates`, U h, in which the next step is
-    worked out, `gate` each of them, `sigmoids` all but the last; and `above`, for the layer above.
+    output: (B, P + 1), h and a one; c: (B, H), an LSTM's cell; full: (B, H), h before its
+    projection. products: (B, G*H + A), all that the output is multiplied by: `gates`, U h + b_u, in
+    which the next step is worked out, `gate` each of them, `sigmoids` all but the last; `above`,
+    for the layer above.
     """
 
     def __init__(self, streams: int, hidden: int, output: int, gates: int, above: int) -> None:
         def zeros(size: int) -> Array:
             return np.zeros((streams, size), np.float32)
 
-        self.h, self.c, self.full = zeros(output), zeros(hidden), zeros(hidden)
+        self.output, self.c, self.full = zeros(output + 1), zeros(hidden), zeros(hidden)
+        self.output[:, -1] = 1
+        self.h = self.output[:, :-1]
         self.products = zeros(gates * hidden + above)
         self.gates, self.above = self.products[:, : gates * hidden], self.products[:, -above:]
         self.gate = [self.gates[:, k * hidden : (k + 1) * hidden] for k in range(gates)]
@@ -92,10 +96,9 @@ class Cell(Protocol):
     """A kind of recurrent layer. weights: in the order and scale of its own steps."""
 
     weights: CellWeights
-    bias: Array
 
     def step(self, inputs: Array, state: LayerState) -> None:
-        """Advance h, in place. inputs: (B, G*H), W x + bias; U h is in `state.gates`."""
+        """Advance h, in place. inputs: (B, G*H), W x + b_w; U h + b_u is in `state.gates`."""
         ...
 
 
@@ -109,7 +112,7 @@ class RNNCell:
     """h = tanh(W x + U h + b), or relu."""
 
     def __init__(self, weights: CellWeights, nonlinearity: str) -> None:
-        self.weights, self.bias = weights, weights.b_w + weights.b_u
+        self.weights = weights
         self._relu = nonlinearity == "relu"
 
     def step(self, inputs: Array, state: LayerState) -> None:
@@ -127,7 +130,6 @@ class LSTMCell:
         # From torch's order i, f, g, o: the three sigmoids are then one slice.
         i, f, o = (weights.gate(k, scale=0.5) for k in (0, 1, 3))
         self.weights = CellWeights.stacked([i, f, o, weights.gate(2)])
-        self.bias = self.weights.b_w + self.weights.b_u
         self._projection = None if weights.r is None else _columns(weights.r)
 
     def step(self, inputs: Array, state: LayerState) -> None:
@@ -152,9 +154,6 @@ class GRUCell:
     def __init__(self, weights: CellWeights, nonlinearity: str) -> None:
         r, z, n = weights.gate(0, scale=0.5), weights.gate(1, scale=0.5), weights.gate(2)
         self.weights = CellWeights.stacked([r, z, n])
-        # r gates the candidate's recurrent bias too, which so cannot join the others.
-        self._candidate_bias = n.b_u
-        self.bias = np.concatenate([r.b_w + r.b_u, z.b_w + z.b_u, n.b_w])
 
     def step(self, inputs: Array, state: LayerState) -> None:
         h, sigmoids, (r, z, n) = state.h, state.sigmoids, state.gate
@@ -162,7 +161,6 @@ class GRUCell:
         sigmoids += inputs[:, :r_z]
         np.tanh(sigmoids, out=sigmoids)
         _to_sigmoid(sigmoids)
-        n += self._candidate_bias
         n *= r
         n += inputs[:, r_z:]
         np.tanh(n, out=n)
@@ -179,37 +177,41 @@ CELLS: dict[str, type[RNNCell] | type[GRUCell] | type[LSTMCell]] = {
 
 
 class Layer:
-    """A cell, and what its output is multiplied by: its own U, and (A, P) what reads it above."""
+    """A cell, and what its output is multiplied by: its own U and, (A, P), what reads it above."""
 
     def __init__(self, cell: Cell, above: Array, bias: Array) -> None:
-        self._cell, self._bias = cell, bias
-        self._columns = _columns(np.concatenate([cell.weights.u, above]))
+        self._cell = cell
+        weights = _columns(np.concatenate([cell.weights.u, above]))
+        self._columns = np.vstack([weights, np.concatenate([cell.weights.b_u, bias])])
         gates = len(cell.weights.u)
         self._u, self._above = self._columns[:, :gates], self._columns[:, gates:]
 
     def start(self, streams: int) -> LayerState:
-        weights, above = self._cell.weights, len(self._bias)
-        return LayerState(streams, weights.hidden, len(self._u), weights.gates, above)
+        """B streams at a zero state."""
+        weights, (outputs, above) = self._cell.weights, self._above.shape
+        state = LayerState(streams, weights.hidden, outputs - 1, weights.gates, above)
+        state.gates[:] = weights.b_u
+        return state
 
     def step(self, inputs: Array, state: LayerState) -> Array:
         """inputs (B, G*H) -> what the layer above gets, (B, A)."""
         self._cell.step(inputs, state)
-        np.matmul(state.h, self._columns, out=state.products)
-        state.above += self._bias
+        np.matmul(state.output, self._columns, out=state.products)
         return state.above
 
     def read(self, inputs: Array, state: LayerState) -> Array:
-        """T steps of a single stream: inputs (T, G*H) -> outputs (T, P)."""
-        outputs = np.empty((len(inputs), state.h.shape[1]), np.float32)
+        """T steps of a single stream: inputs (T, G*H) -> outputs (T, P + 1)."""
+        outputs = np.empty((len(inputs), state.output.shape[1]), np.float32)
         for t in range(len(inputs)):
             self._cell.step(inputs[t : t + 1], state)
-            np.matmul(state.h, self._u, out=state.gates)
-            outputs[t] = state.h[0]
+            np.matmul(state.output, self._u, out=state.gates)
+            outputs[t] = state.output[0]
         return outputs
 
     def above(self, outputs: Array) -> Array:
-        """outputs (T, P) -> what the layer above gets, (T, A)."""
-        return outputs @ self._above + self._bias
+        """outputs (T, P + 1) -> what the layer above gets, (T, A)."""
+        product: Array = outputs @ self._above
+        return product
 
 
 # The state of B streams, layer by layer. `Stepper` advances it in place.
@@ -226,11 +228,12 @@ class Stepper:
             for k in range(config.num_layers)
         ]
         head = weights["embedding.weight" if config.tied else "head.weight"]
-        above = [*((cell.weights.w, cell.bias) for cell in cells[1:]), (head, weights["head.bias"])]
+        above = [(cell.weights.w, cell.weights.b_w) for cell in cells[1:]]
+        above.append((head, weights["head.bias"]))
         self._layers = [Layer(cell, *reader) for cell, reader in zip(cells, above, strict=True)]
         # (V, G*H): what the first layer gets for each symbol.
         first, embedding = _columns(cells[0].weights.w), weights.get("embedding.weight")
-        self._table = cells[0].bias + (first if embedding is None else embedding @ first)
+        self._table = cells[0].weights.b_w + (first if embedding is None else embedding @ first)
         self.vocab_size = len(head)
 
     def start(self, streams: int = 1) -> State:

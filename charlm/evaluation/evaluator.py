@@ -24,9 +24,9 @@ Ids = npt.NDArray[Any]
 
 STREAMS = 64
 # A trained model has forgotten its beginning by then, to the sixth digit of the figure.
-WARM_UP = 256
+WARM_UP = 128
 # A stream shorter than this is not worth its warm-up.
-SHORTEST_STREAM = 2 * WARM_UP
+SHORTEST_STREAM = 4 * WARM_UP
 # Logits held at a time, in numbers: 32 MiB in double precision.
 LARGEST_LOGITS = 1 << 22
 WINDOW = 128

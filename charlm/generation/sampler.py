@@ -158,12 +158,14 @@ class Sample:
         text = self._held + self.vocab.tokens[token]
         if self.vocab.level == "word" and (self.follows or self._shown):
             text = f"{self._held} {self.vocab.tokens[token]}"
+        if not self.stops:
+            return self._show(text, "")
         # A stop text may span tokens, a word may hold it inside, and two may end together.
         found = [place for stop in self.stops if (place := text.find(stop)) >= 0]
         if found:
             self.stop_reason = "stop"
             return self._show(text[: min(found)], "")
-        end = len(text) - max((_overlap(text, stop) for stop in self.stops), default=0)
+        end = len(text) - max(_overlap(text, stop) for stop in self.stops)
         return self._show(text[:end], text[end:])
 
     def end(self, reason: str) -> str:

@@ -32,7 +32,7 @@ RECIPES: tuple[tuple[float, Recipe], ...] = (
     (3.0, {"model": {"hidden_size": 384, "dropout": 0.1}, "training": {"lr": 0.007}}),
     (2.8, {"model": {"hidden_size": 512, "dropout": 0.1}, "training": {"lr": 0.007}}),
     (5.0, {"model": {"hidden_size": 512, "dropout": 0.3}, "training": {"lr": 0.005}}),
-    (5.0, {"model": {"hidden_size": 768, "dropout": 0.3}, "training": {"lr": 0.004}}),
+    (3.8, {"model": {"hidden_size": 768, "dropout": 0.3}, "training": {"lr": 0.004}}),
     (20.0, {"model": {"hidden_size": 768, "dropout": 0.5}, "training": {"lr": 0.004}}),
 )
 # A text of fewer tokens is learned by heart sooner: where a recipe drops anything, drop more.

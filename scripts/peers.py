@@ -89,6 +89,7 @@ np.array(ids, dtype=np.uint16).tofile(sys.argv[2])
 # The weights are made and saved where the file is not there yet.
 USUAL_GENERATION = """
 import pathlib, sys, torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 class Model(nn.Module):
     def __init__(self):
@@ -98,8 +99,8 @@ class Model(nn.Module):
         self.head = nn.Linear(256, 66)
 model, path = Model(), pathlib.Path(sys.argv[1])
 if not path.exists():
-    torch.save(model.state_dict(), path)
-model.load_state_dict(torch.load(path, weights_only=True))
+    save_file(model.state_dict(), path)
+model.load_state_dict(load_file(path))
 ids, state, text = torch.zeros(1, 1, dtype=torch.int64), None, []
 with torch.no_grad():
     for _ in range(int(sys.argv[2])):

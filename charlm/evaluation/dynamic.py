@@ -81,14 +81,13 @@ def dynamic_nats(model: CharLM, ids: Ids, rule: Rule) -> float:
     steps = [rule.rate / scale for scale in rule.scales]
     begin = [p.detach() for p in model.parameters()]
     weights = [p.detach() for p in learner.parameters()]
-    total, state = 0.0, None
+    most, total, state = MOST_USUAL * rule.rate, 0.0, None
     for window in _windows(ids, learner):
         nats, gradients, state = _learn_from(learner, *window, state)
         total += nats
         for weight, gradient, step, first, pull in zip(
             weights, gradients, steps, begin, pulls, strict=True
         ):
-            most = MOST_USUAL * rule.rate
             weight.sub_((gradient * step).clamp_(-most, most)).lerp_(first, pull)
     return total
 

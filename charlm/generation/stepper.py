@@ -187,7 +187,7 @@ class Layer:
         self._u, self._above = self._columns[:, :gates], self._columns[:, gates:]
 
     def start(self, streams: int) -> LayerState:
-        """B streams at a zero state."""
+        """B streams at a zero state: of U h + b_u, b_u is left."""
         weights, (outputs, above) = self._cell.weights, self._above.shape
         state = LayerState(streams, weights.hidden, outputs - 1, weights.gates, above)
         state.gates[:] = weights.b_u
@@ -208,7 +208,7 @@ class Layer:
             outputs[t] = state.output[0]
         return outputs
 
-    def above(self, outputs: Array) -> Array:
+    def pass_up(self, outputs: Array) -> Array:
         """outputs (T, P + 1) -> what the layer above gets, (T, A)."""
         product: Array = outputs @ self._above
         return product
@@ -264,8 +264,8 @@ class Stepper:
         x = self._table[ids]
         *lower, (top, last) = zip(self._layers, state, strict=True)
         for layer, part in lower:
-            x = layer.above(layer.read(x, part))
-        return top.above(top.read(x, last)[-1:])
+            x = layer.pass_up(layer.read(x, part))
+        return top.pass_up(top.read(x, last)[-1:])
 
 
 def _cell_weights(weights: Mapping[str, npt.NDArray[Any]], k: int, gates: int) -> CellWeights:

@@ -74,7 +74,7 @@ def plan(
     config, speed = _fastest(first, given, vocab_size)
     for needed, recipe in RECIPES[1:]:
         larger = _with(config, recipe, given, train_tokens)
-        its_speed = speed
+        its_speed = speed  # on which dropout has next to no influence
         if larger.model.hidden_size != config.model.hidden_size:
             its_speed = tokens_per_second(larger, vocab_size)
         if left * its_speed < needed * train_tokens:

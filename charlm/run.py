@@ -10,31 +10,26 @@ corpus/             where the run was trained from texts
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import charlm
-from charlm.config import Config, ModelConfig
+from charlm.config import Config
 from charlm.data.corpus import SPLITS, Corpus, open_corpus
 from charlm.data.vocab import Vocab
-from charlm.errors import CharlmError, ModelError, UsageError
-from charlm.files import naming, write_json
+from charlm.errors import CharlmError, ModelError
+from charlm.model.shapes import check_shapes, expected_shapes
 from charlm.settings import configured, to_dict
-from charlm.tensors import Arrays, read_tensors
+from charlm.storage.files import naming, write_json
+from charlm.storage.tensors import Arrays, read_tensors
 
-FORMAT = 1
+RUN_FORMAT = 1
 CONFIG, VOCAB, MODEL, METRICS, SAMPLES = (
     "config.json", "vocab.json", "model.safetensors", "metrics.jsonl", "samples.txt",
 )  # fmt: skip
-RUNS = Path("runs")
-# The rows of a recurrent weight matrix are its gates, one below the other.
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 @dataclass(frozen=True)
@@ -83,38 +78,6 @@ def is_run(path: Path) -> bool:
     return (path / CONFIG).is_file()
 
 
-def find_run(name: str | None) -> Path:
-    """The run called `name`, else `$CHARLM_MODEL`, else the newest below ./runs."""
-    name = name or os.environ.get("CHARLM_MODEL")
-    if name:
-        return Path(name)
-    runs = [path.parent for path in RUNS.glob(f"*/{MODEL}")] if RUNS.is_dir() else []
-    if not runs:
-        raise UsageError("there is no model here: train one with charlm train, or name one with -m")
-    return max(runs, key=lambda path: (path / MODEL).stat().st_mtime)
-
-
-def how_to_use(path: Path, model: ModelConfig) -> str:
-    """The command that shows what a model can do."""
-    if model.bidirectional:
-        return f'charlm fill -m {path} "a text with g_ps"'
-    return f'charlm generate -m {path} --prefix "…"'
-
-
-def need_direction(run: Run, *, bidirectional: bool) -> None:
-    """Refuse a model of the kind that the command cannot use. Raises ModelError."""
-    if run.config.model.bidirectional and not bidirectional:
-        raise ModelError(
-            f"{run.path} is a bidirectional model: it has read the characters after a gap, so it "
-            "can neither continue a text nor give a perplexity; use charlm fill"
-        )
-    if bidirectional and not run.config.model.bidirectional:
-        raise ModelError(
-            f"{run.path} reads from left to right alone, and cannot fill a gap from both sides; "
-            "train a model with --bidirectional, or use charlm generate"
-        )
-
-
 def open_run(path: Path) -> Run:
     """Open a run. Raises ModelError naming what is missing or wrong; nothing in it is executed."""
     if not path.is_dir():
@@ -123,7 +86,7 @@ def open_run(path: Path) -> Run:
     record = _read_json(path / CONFIG, path)
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
         raise ModelError(f'{path / CONFIG} is not a run\'s config: it has no "format"')
-    if record["format"] > FORMAT:
+    if record["format"] > RUN_FORMAT:
         raise ModelError(f"{path} was made by a newer charlm (format {record['format']})")
     try:
         config = configured(Config(), record["config"])
@@ -142,7 +105,7 @@ FACTS: dict[str, tuple[type, ...]] = {
 
 
 def _check_facts(path: Path, facts: dict[str, Any]) -> None:
-    if isinstance(facts.get("format"), int) and facts["format"] > FORMAT:
+    if isinstance(facts.get("format"), int) and facts["format"] > RUN_FORMAT:
         raise ModelError(f"{path} was made by a newer charlm (format {facts['format']})")
     for key, kinds in FACTS.items():
         if not isinstance(facts.get(key), kinds):
@@ -168,7 +131,7 @@ def save_run(folder: Path, config: Config, corpus: Corpus, corpus_path: str) -> 
 def config_record(config: Config, corpus: Mapping[str, Any]) -> dict[str, Any]:
     """What config.json holds. corpus: how the run names its corpus."""
     return {
-        "format": FORMAT,
+        "format": RUN_FORMAT,
         "charlm": charlm.__version__,
         "config": to_dict(config),
         "corpus": dict(corpus),
@@ -192,48 +155,3 @@ def _guess(path: Path) -> str:
     if start[:1] == b"\x80":
         return "a pickle"
     return "a single file, not a folder"
-
-
-def input_symbols(model: ModelConfig, vocab_size: int) -> int:
-    """What a model can read: the vocabulary, and for one that fills gaps the mask, as id V."""
-    return vocab_size + (1 if model.bidirectional else 0)
-
-
-def expected_shapes(model: ModelConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
-    """The tensors that a model of these sizes has."""
-    symbols = input_symbols(model, vocab_size)
-    width = model.embedding_size or symbols
-    rows = GATES[model.rnn_type] * model.hidden_size
-    shapes: dict[str, tuple[int, ...]] = {}
-    if model.embedding_size:
-        shapes["embedding.weight"] = (symbols, width)
-    for layer in range(model.num_layers):
-        for end in (f"l{layer}", f"l{layer}_reverse")[: model.directions]:
-            shapes[f"rnn.weight_ih_{end}"] = (rows, width)
-            shapes[f"rnn.weight_hh_{end}"] = (rows, model.output_size)
-            if model.bias:
-                shapes[f"rnn.bias_ih_{end}"] = shapes[f"rnn.bias_hh_{end}"] = (rows,)
-            if model.proj_size:
-                shapes[f"rnn.weight_hr_{end}"] = (model.proj_size, model.hidden_size)
-        width = model.directions * model.output_size
-    if not model.tied:
-        shapes["head.weight"] = (vocab_size, width)
-    shapes["head.bias"] = (vocab_size,)
-    return shapes
-
-
-def check_shapes(path: Path, weights: Arrays, expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse weights that are not those of the config. Raises ModelError."""
-    for name in sorted({*weights, *expected}):
-        if name not in weights:
-            raise ModelError(f"{path}: the tensor {name} {expected[name]} is missing")
-        if name not in expected:
-            raise ModelError(f"{path}: the tensor {name} {weights[name].shape} does not belong")
-        found = weights[name]
-        if found.shape != expected[name] or found.dtype != np.float32:
-            raise ModelError(
-                f"{path}: the tensor {name} is {found.dtype} {found.shape}, config.json and "
-                f"vocab.json ask for float32 {expected[name]}"
-            )
-        if not np.isfinite(found).all():
-            raise ModelError(f"{path}: the tensor {name} holds NaN or infinity")

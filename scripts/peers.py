@@ -6,7 +6,7 @@ import numpy as np
 
 from charlm.config import Config, ModelConfig
 from charlm.data.vocab import UNK, Vocab
-from charlm.run import expected_shapes
+from charlm.model.shapes import expected_shapes
 
 VOCAB = Vocab("char", (UNK, *map(chr, range(32, 97))), (0,) + (1,) * 65)
 

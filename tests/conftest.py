@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from charlm.cli import main
-from charlm.cli.main import run as run_cli
+from charlm.cli.main import run_command as run_cli
 from charlm.config import Config
 from charlm.data.corpus import Corpus, build_corpus
 from charlm.data.source import text_source

@@ -10,8 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 # Each may import those before it.
 ORDER = [
-    "errors", "config", "settings", "files", "folders", "tensors",
+    "errors", "config", "settings", "storage.files", "storage.folders", "storage.tensors",
     "data.source", "data.text", "data.vocab", "data.corpus", "data.batches",
+    "model.shapes",
     "run",
     "model.device", "model.cells", "model.recurrence", "model.network",
     "evaluation.metrics", "evaluation.baselines", "evaluation.evaluator", "evaluation.dynamic",
@@ -80,8 +81,8 @@ def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 LIGHT = """
 import sys
-from charlm.cli.main import run
-code = run(sys.argv[2:])
+from charlm.cli.main import run_command
+code = run_command(sys.argv[2:])
 heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
 assert not heavy, heavy
 sys.exit(code)
@@ -126,12 +127,12 @@ def test_importing_the_package_imports_neither_torch_nor_numpy() -> None:
 
 def test_the_registries_of_cells_agree() -> None:
     from charlm.generation.stepper import CELLS as STEPS
-    from charlm.model.network import CELLS
-    from charlm.run import GATES
+    from charlm.model.network import IMPLEMENTATIONS
+    from charlm.model.shapes import GATES
     from charlm.settings import fields_of
 
     choices = fields_of("model")["rnn_type"].metadata["choices"]
-    assert set(choices) == set(CELLS) == set(GATES) == set(STEPS)
+    assert set(choices) == set(IMPLEMENTATIONS["torch"]) == set(GATES) == set(STEPS)
 
 
 def test_public_names_exist() -> None:

@@ -23,7 +23,7 @@ from charlm.data import vocab as vocab_module
 from charlm.errors import CharlmError, ModelError
 from charlm.run import MODEL, open_run
 from charlm.settings import configured
-from charlm.tensors import read_tensors, tensor_bytes, write_tensors
+from charlm.storage.tensors import read_tensors, tensor_bytes, write_tensors
 from charlm.training import checkpoint as checkpoint_module
 
 Charlm = Callable[..., Any]
@@ -199,8 +199,8 @@ def test_row_15_facts_that_are_none(charlm: Charlm, run: Path, facts: dict[str, 
 
 
 FORMATS = {
-    "config.json": run_module.FORMAT, "vocab.json": vocab_module.FORMAT,
-    "corpus/corpus.json": corpus_module.FORMAT,
+    "config.json": run_module.RUN_FORMAT, "vocab.json": vocab_module.VOCAB_FORMAT,
+    "corpus/corpus.json": corpus_module.CORPUS_FORMAT,
 }  # fmt: skip
 
 
@@ -225,7 +225,7 @@ def test_row_17_newer_weights_are_refused(charlm: Charlm, run: Path) -> None:
 
 
 def test_row_17_every_released_format_is_read(charlm: Charlm, tmp_path: Path) -> None:
-    newest = max(*FORMATS.values(), checkpoint_module.FORMAT)
+    newest = max(*FORMATS.values(), checkpoint_module.CHECKPOINT_FORMAT)
     assert {path.name for path in GOLDEN.iterdir()} == {str(n + 1) for n in range(newest)}
     for folder in GOLDEN.iterdir():
         expected = json.loads((folder / "expected.json").read_text())

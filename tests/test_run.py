@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from charlm.cli.inputs import find_run
 from charlm.config import ModelConfig
 from charlm.errors import ModelError, UsageError
-from charlm.run import MODEL, expected_shapes, find_run, open_run
+from charlm.model.shapes import expected_shapes
+from charlm.run import MODEL, open_run
 
 
 def test_a_run_is_found_by_name_then_environment_then_age(

@@ -7,6 +7,7 @@ import click
 from charlm.cli.inputs import (
     corpus_among,
     load_run,
+    need_direction,
     note,
     print_json,
     reading_bar,
@@ -56,8 +57,6 @@ def evaluate(
     """Score TEXT (a file, a folder, - or a corpus), or a part of the corpus that the model was
     trained on: perplexity, bits and nats per character, in one pass with the state carried; beside
     it, the perplexity of simple models of the same training text."""
-    from charlm.run import need_direction
-
     run = load_run(model)
     need_direction(run, bidirectional=False)
     config = configured(run.config, _changes(options))

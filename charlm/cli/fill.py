@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.inputs import check_known, load_run, print_json, show
+from charlm.cli.inputs import check_known, load_run, need_direction, print_json, show
 from charlm.cli.options import json_option, model_option
 from charlm.errors import DataError, UsageError
 
@@ -34,8 +34,6 @@ def fill(
     if len(mask) != 1:
         raise UsageError(f"--mask {mask!r}: it must be one character")
     run = load_run(model)
-    from charlm.run import need_direction
-
     need_direction(run, bidirectional=True)
     ids = _read(sys.stdin.read() if text == "-" else text, mask, run)
     from charlm.generation.filler import Filler

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from charlm.cli.inputs import check_known, load_run, note, print_json, show, source_of
+from charlm.cli.inputs import (
+    check_known,
+    load_run,
+    need_direction,
+    note,
+    print_json,
+    show,
+    source_of,
+)
 from charlm.cli.options import changes_of, json_option, model_option, setting_options
 from charlm.config import GenerationConfig
 from charlm.errors import UsageError
@@ -43,7 +51,6 @@ def generate(
 ) -> None:  # fmt: skip
     """Continue a prefix with text from a model, printed as it is made."""
     from charlm.generation.sampler import Sampler
-    from charlm.run import need_direction
 
     run = load_run(model)
     need_direction(run, bidirectional=False)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.inputs import load_run, print_json
+from charlm.cli.inputs import how_to_use, load_run, print_json
 from charlm.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ def _parameters(run: "Run") -> int:
 
 
 def _lines(run: "Run") -> Iterator[tuple[str, str]]:
-    from charlm.run import how_to_use
-
     model, corpus, facts = run.config.model, run.corpus_record, run.facts
     inputs = f"embedding {model.embedding_size}" if model.embedding_size else "one-hot input"
     layers = f"{model.num_layers} layer{'s' * (model.num_layers > 1)} of {model.hidden_size} units"

@@ -1,6 +1,7 @@
 """What commands read: texts as a source, vocabularies, runs; and what they print in common."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,14 +11,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from charlm.config import Config
-from charlm.errors import DataError, UsageError
+from charlm.config import Config, ModelConfig
+from charlm.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
     from charlm.data.source import Source
     from charlm.data.vocab import Vocab
     from charlm.run import Run
+
+
+RUNS = Path("runs")
 
 
 def source_of(inputs: tuple[str, ...], config: Config) -> "Source":
@@ -50,9 +54,43 @@ def load_vocab(path: Path) -> "Vocab":
 
 
 def load_run(name: str | None) -> "Run":
-    from charlm.run import find_run, open_run
+    from charlm.run import open_run
 
     return open_run(find_run(name))
+
+
+def find_run(name: str | None) -> Path:
+    """The run called `name`, else `$CHARLM_MODEL`, else the newest below ./runs."""
+    from charlm.run import MODEL
+
+    name = name or os.environ.get("CHARLM_MODEL")
+    if name:
+        return Path(name)
+    runs = [path.parent for path in RUNS.glob(f"*/{MODEL}")] if RUNS.is_dir() else []
+    if not runs:
+        raise UsageError("there is no model here: train one with charlm train, or name one with -m")
+    return max(runs, key=lambda path: (path / MODEL).stat().st_mtime)
+
+
+def how_to_use(path: Path, model: ModelConfig) -> str:
+    """The command that shows what a model can do."""
+    if model.bidirectional:
+        return f'charlm fill -m {path} "a text with g_ps"'
+    return f'charlm generate -m {path} --prefix "…"'
+
+
+def need_direction(run: "Run", *, bidirectional: bool) -> None:
+    """Refuse a model of the kind that the command cannot use. Raises ModelError."""
+    if run.config.model.bidirectional and not bidirectional:
+        raise ModelError(
+            f"{run.path} is a bidirectional model: it has read the characters after a gap, so it "
+            "can neither continue a text nor give a perplexity; use charlm fill"
+        )
+    if bidirectional and not run.config.model.bidirectional:
+        raise ModelError(
+            f"{run.path} reads from left to right alone, and cannot fill a gap from both sides; "
+            "train a model with --bidirectional, or use charlm generate"
+        )
 
 
 def check_known(text: str, run: "Run", what: str, instead: str = "") -> None:

@@ -97,8 +97,8 @@ class Job:
     def make_run(self, output: Path, force: bool) -> None:
         """Make the run folder, with all but what training adds. On an error nothing is left."""
         from charlm.data.batches import fitting_batch_size
-        from charlm.folders import check_output, new_folder
         from charlm.run import CONFIG, save_run
+        from charlm.storage.folders import check_output, new_folder
 
         resume = f", go on with it (charlm train --resume {output})"
         check_output(output, replace=force, marks=(CONFIG,), instead=resume)
@@ -140,7 +140,7 @@ def describe(
     """The plan in three lines. epochs: how many the time is likely to allow."""
     from math import prod
 
-    from charlm.run import expected_shapes
+    from charlm.model.shapes import expected_shapes
 
     model, training = config.model, config.training
     parts = ", ".join(f"{part} {size:,}" for part, size in sizes.items() if size)

@@ -88,7 +88,7 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _stop)
     try:
-        code = run(sys.argv[1:])
+        code = run_command(sys.argv[1:])
         sys.stdout.flush()
     except (ClosedPipe, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -101,7 +101,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped(number, f"stopped by {signal.Signals(number).name}")
 
 
-def run(arguments: list[str]) -> int:
+def run_command(arguments: list[str]) -> int:
     """Run a command; its exit code. An error is printed as one line on standard error."""
     try:
         return cli.main(arguments, prog_name="charlm", standalone_mode=False) or 0

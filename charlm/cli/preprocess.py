@@ -25,7 +25,7 @@ def preprocess(
     """Read INPUT (files, folders, or - for standard input), clean it, build its vocabulary, and
     save it encoded and split, ready for charlm train."""
     from charlm.data.corpus import HEADER
-    from charlm.folders import check_output, new_folder
+    from charlm.storage.folders import check_output, new_folder
 
     config, _ = resolve(options)
     check_output(output, replace=force, marks=(HEADER,))

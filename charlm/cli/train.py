@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli import main
-from charlm.cli.inputs import load_run, note, print_json
+from charlm.cli.inputs import RUNS, how_to_use, load_run, note, print_json
 from charlm.cli.job import Job, describe
 from charlm.cli.options import (
     TEXT_SETTINGS,
@@ -98,14 +98,15 @@ def train(
     job.make_run(output, force)
     from charlm.training.session import train_run
 
-    _show(train_run(output, job.config, start_run, started=main.STARTED), as_json)
+    result = train_run(output, job.config, start_run, started=main.STARTED)
+    _show(result, job.config, as_json)
 
 
-def _show(result: "Result", as_json: bool) -> None:
+def _show(result: "Result", config: Config, as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo(result)
+        click.echo(f"{result}\n{result.run}: {how_to_use(result.run, config.model)}")
 
 
 def _resume(
@@ -135,7 +136,8 @@ def _resume(
     from charlm.training.session import train_run
 
     checkpoint = chosen or find_checkpoint(run.path)
-    _show(train_run(run.path, config, checkpoint=checkpoint, started=main.STARTED), as_json)
+    result = train_run(run.path, config, checkpoint=checkpoint, started=main.STARTED)
+    _show(result, config, as_json)
 
 
 def _same_but_for_limits(run: "Run", given: Changes) -> Config:
@@ -169,8 +171,6 @@ def _refuse_other_settings(config: Config, start_run: "Run") -> None:
 
 def _free_name(name: str) -> Path:
     """runs/NAME, or runs/NAME-2 and so on where that is taken."""
-    from charlm.run import RUNS
-
     path, number = RUNS / name, 2
     while path.exists():
         path, number = RUNS / f"{name}-{number}", number + 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.inputs import corpus_among, load_vocab, print_json, reading_bar, source_of
+from charlm.cli.inputs import corpus_among, find_run, load_vocab, print_json, reading_bar, source_of
 from charlm.cli.options import TEXT_SETTINGS, json_option, resolve, setting_options
 from charlm.config import Config, TextConfig
 from charlm.errors import ModelError, UsageError
@@ -54,7 +54,7 @@ def vocab(
 
 def _open(path: str | None, config: Config, given: bool) -> tuple["Vocab", TextConfig]:
     """The vocabulary of `path`, and how its texts are cleaned."""
-    from charlm.run import find_run, is_run, open_run
+    from charlm.run import is_run, open_run
 
     where = find_run(None) if path is None else Path(path)
     stored = path != "-" and (

@@ -6,14 +6,13 @@ with the very batches that would have come.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from charlm.data.vocab import Ids
 from charlm.errors import DataError
-
-Ids = npt.NDArray[Any]
 
 # The target of a place that is not predicted; torch's cross_entropy leaves it out.
 IGNORED = -100

@@ -26,17 +26,17 @@ from charlm.data.source import Source
 from charlm.data.text import clean
 from charlm.data.vocab import TokenCounter, Vocab, build_vocab, id_type, recounted
 from charlm.errors import DataError, ModelError, UsageError
-from charlm.files import naming, write_json
 from charlm.settings import configured, to_dict
+from charlm.storage.files import naming, write_json
 
-FORMAT = 1
+CORPUS_FORMAT = 1
 HEADER = "corpus.json"
 SPLITS = ("train", "valid", "test")
 # A part that is scored needs one token to read and one to predict.
 LEAST_TOKENS = 2
 
 # Told of every piece that was read, in bytes of UTF-8.
-Progress = Callable[[int], None]
+OnRead = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def check_sizes(sizes: dict[str, int], config: DataConfig, source: str) -> None:
 
 
 def count_tokens(
-    source: Source, config: TextConfig, progress: Progress
+    source: Source, config: TextConfig, progress: OnRead
 ) -> tuple[TokenCounter, str, int]:
     """One pass over the text: token counts, SHA-256 of the cleaned text, its characters."""
     counter, digest, characters = TokenCounter(config.level), hashlib.sha256(), 0
@@ -117,7 +117,7 @@ def build_corpus(
     data: DataConfig,
     folder: Path,
     vocab: Vocab | None = None,
-    progress: Progress = lambda size: None,
+    progress: OnRead = lambda size: None,
 ) -> Corpus:
     """Read `source` twice, to count and to encode, and write a corpus into an existing folder.
 
@@ -148,7 +148,7 @@ def _write_splits(
     vocab: Vocab,
     sizes: dict[str, int],
     folder: Path,
-    progress: Progress,
+    progress: OnRead,
 ) -> str:
     """Encode the text into the .bin files, and return the SHA-256 of what was read."""
     digest, position = hashlib.sha256(), 0
@@ -172,7 +172,7 @@ def _header(corpus: Corpus) -> dict[str, Any]:
     # The text itself and the names of its files are not the corpus's to tell.
     data = dataclasses.replace(corpus.data, text=None, input=(), vocab=None)
     return {
-        "format": FORMAT,
+        "format": CORPUS_FORMAT,
         "charlm": charlm.__version__,
         "text": to_dict(corpus.text),
         "data": to_dict(data),
@@ -206,7 +206,7 @@ def open_corpus(folder: Path) -> Corpus:
 
 
 def _from_header(folder: Path, header: dict[str, Any]) -> Corpus:
-    if header["format"] > FORMAT:
+    if header["format"] > CORPUS_FORMAT:
         raise DataError(f"{folder} was made by a newer charlm (format {header['format']})")
     config = configured(Config(), {"text": header["text"], "data": header["data"]})
     vocab = Vocab.load(folder / "vocab.json")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charlm.errors import DataError, UsageError
-from charlm.files import naming
+from charlm.storage.files import naming
 
 PIECE_BYTES = 1 << 20
 # Encodings worth naming when the given one fails, the strictest first: latin-1 reads anything.

@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from charlm.data.text import detokenize, tokenize
 from charlm.errors import DataError, ModelError, UsageError
-from charlm.files import naming, write_json
+from charlm.storage.files import naming, write_json
 
 UNK = "<unk>"
 UNK_ID = 0
-FORMAT = 1
+VOCAB_FORMAT = 1
 CODE_POINTS = 0x110000
 
-Ids = npt.NDArray[np.unsignedinteger[Any]]
+Ids = npt.NDArray[np.integer[Any]]
 
 
 def id_type(vocab_size: int) -> np.dtype[Any]:
@@ -96,7 +96,7 @@ class Vocab:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": VOCAB_FORMAT,
             "level": self.level,
             "tokens": list(self.tokens),
             "counts": list(self.counts),
@@ -121,7 +121,7 @@ def _checked(value: Any, path: Path) -> tuple[str, tuple[str, ...], tuple[int, .
 
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
         raise refuse('it has no "format"')
-    if value["format"] > FORMAT:
+    if value["format"] > VOCAB_FORMAT:
         raise ModelError(f"{path} was made by a newer charlm (format {value['format']})")
     level, tokens, counts = (value.get(key) for key in ("level", "tokens", "counts"))
     if level not in ("char", "word"):

@@ -7,14 +7,10 @@ after the first.
 import lzma
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from charlm.data.vocab import Vocab
-
-Ids = npt.NDArray[Any]
+from charlm.data.vocab import Ids, Vocab
 
 ORDER = 5
 # A longer training part counts with its end, which is nearest to what is scored.

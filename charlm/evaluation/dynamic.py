@@ -10,21 +10,17 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charlm.data.vocab import Vocab
+from charlm.data.vocab import Ids, Vocab
 from charlm.evaluation.evaluator import score_of
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.network import CharLM, map_state
-
-Ids = npt.NDArray[Any]
 
 WINDOW = 32
 # Steps against the gradient in units of its usual size, tried on the end of the training part.

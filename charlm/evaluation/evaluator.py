@@ -5,8 +5,6 @@ that its state has forgotten where it began; the sum is that of the single pass,
 0.001 nats per token, whatever B is (tests and `scripts/bench_quality` hold it to that).
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,13 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charlm.data.batches import MaskShape, draw_mask
-from charlm.data.vocab import UNK_ID, Vocab
+from charlm.data.vocab import UNK_ID, Ids, Vocab
 from charlm.errors import DataError
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.network import CharLM, map_state
-
-Ids = npt.NDArray[Any]
 
 STREAMS = 64
 # A trained model has forgotten its beginning by then, to the sixth digit of the figure.

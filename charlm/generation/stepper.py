@@ -23,10 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.config import ModelConfig
-from charlm.run import GATES
+from charlm.data.vocab import Ids
+from charlm.model.shapes import GATES
 
 Array = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.integer[Any]] | Sequence[int]
+Symbols = Ids | Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ class Layer:
 
 
 # The state of B streams, layer by layer. `Stepper` advances it in place.
-State = list[LayerState]
+LayerStates = list[LayerState]
 
 
 class Stepper:
@@ -236,11 +237,11 @@ class Stepper:
         self._table = cells[0].weights.b_w + (first if embedding is None else embedding @ first)
         self.vocab_size = len(head)
 
-    def start(self, streams: int = 1) -> State:
+    def start(self, streams: int = 1) -> LayerStates:
         """B streams at a zero state."""
         return [layer.start(streams) for layer in self._layers]
 
-    def take(self, state: State, rows: Sequence[int]) -> State:
+    def take(self, state: LayerStates, rows: Sequence[int]) -> LayerStates:
         """A new state of the chosen streams, in that order; a stream may be chosen repeatedly."""
         index = np.asarray(rows, dtype=np.intp)
         taken = self.start(len(index))
@@ -248,7 +249,7 @@ class Stepper:
             new.h[:], new.c[:], new.products[:] = old.h[index], old.c[index], old.products[index]
         return taken
 
-    def step(self, ids: Ids, state: State) -> Array:
+    def step(self, ids: Symbols, state: LayerStates) -> Array:
         """One symbol for each stream: ids (B,) -> logits (B, V), good until the next call."""
         # Of a single row, a view is had much faster than a copy.
         x = self._table[ids] if len(ids) > 1 else self._table[ids[0] : ids[0] + 1]
@@ -256,7 +257,7 @@ class Stepper:
             x = layer.step(x, part)
         return x
 
-    def read(self, ids: Ids, state: State) -> Array:
+    def read(self, ids: Symbols, state: LayerStates) -> Array:
         """A text of at least one symbol for a single stream: ids (T,) -> the last logits (1, V).
 
         Layer by layer, so that the input products of the whole text are one.

@@ -57,7 +57,7 @@ class RecordedStep:
 
 
 @dataclass
-class Streams:
+class StreamStates:
     state: State | None = None
     recorded: RecordedStep | None = None
 
@@ -73,16 +73,16 @@ class TorchStepper:
         self._device = model.head.weight.device
         self._record = record or (cuda_graph if self._device.type == "cuda" else None)
 
-    def start(self, streams: int = 1) -> Streams:
-        return Streams()
+    def start(self, streams: int = 1) -> StreamStates:
+        return StreamStates()
 
-    def take(self, streams: Streams, rows: Sequence[int]) -> Streams:
+    def take(self, streams: StreamStates, rows: Sequence[int]) -> StreamStates:
         index = torch.tensor(rows, device=self._device)
         assert streams.state is not None
-        return Streams(map_state(streams.state, lambda part: part.index_select(1, index)))
+        return StreamStates(map_state(streams.state, lambda part: part.index_select(1, index)))
 
     @torch.inference_mode()
-    def step(self, ids: Sequence[int], streams: Streams) -> npt.NDArray[np.float32]:
+    def step(self, ids: Sequence[int], streams: StreamStates) -> npt.NDArray[np.float32]:
         """One symbol for each stream: ids (B,) -> logits (B, V)."""
         inputs = torch.tensor(ids)[None, :]
         if self._record is None or streams.state is None:
@@ -93,11 +93,11 @@ class TorchStepper:
         return _on_cpu(streams.recorded(inputs))
 
     @torch.inference_mode()
-    def read(self, ids: Sequence[int], streams: Streams) -> npt.NDArray[np.float32]:
+    def read(self, ids: Sequence[int], streams: StreamStates) -> npt.NDArray[np.float32]:
         """A text for a single stream: ids (T,) -> the last logits (1, V)."""
         return self._forward(torch.tensor(ids)[:, None], streams)
 
-    def _forward(self, ids: Tensor, streams: Streams) -> npt.NDArray[np.float32]:
+    def _forward(self, ids: Tensor, streams: StreamStates) -> npt.NDArray[np.float32]:
         logits, streams.state = self._model(ids.to(self._device), streams.state)
         return _on_cpu(logits)
 

@@ -20,7 +20,8 @@ from charlm.config import ModelConfig
 from charlm.model import cells, recurrence
 from charlm.model.cells import State
 from charlm.model.device import pick_device
-from charlm.run import Run, input_symbols
+from charlm.model.shapes import input_symbols
+from charlm.run import Run
 
 Cells = dict[str, Callable[..., nn.Module]]
 
@@ -29,7 +30,6 @@ IMPLEMENTATIONS: dict[str, Cells] = {
     "torch": {"rnn": recurrence.RNN, "gru": recurrence.GRU, "lstm": nn.LSTM},
     "scratch": {"rnn": cells.RNN, "gru": cells.GRU, "lstm": cells.LSTM},
 }
-CELLS = IMPLEMENTATIONS["torch"]
 
 
 class CharLM(nn.Module):

@@ -8,16 +8,17 @@ import numpy as np
 import torch
 
 from charlm.errors import ModelError
-from charlm.files import keep_copy
 from charlm.model.network import load_weights, weights_of
-from charlm.run import MODEL, check_shapes, expected_shapes
-from charlm.tensors import Arrays, read_tensors, write_tensors
+from charlm.model.shapes import check_shapes, expected_shapes
+from charlm.run import MODEL
+from charlm.storage.files import keep_copy
+from charlm.storage.tensors import Arrays, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from charlm.training.trainer import Trainer
 
 CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.safetensors", "previous.safetensors"
-FORMAT = 1
+CHECKPOINT_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Checkpoint:
 
 def save_model(run: Path, weights: Arrays, facts: dict[str, Any]) -> None:
     """Replace the run's model."""
-    write_tensors(run / MODEL, weights, {"format": FORMAT, **facts})
+    write_tensors(run / MODEL, weights, {"format": CHECKPOINT_FORMAT, **facts})
 
 
 def save_checkpoint(run: Path, trainer: "Trainer", facts: dict[str, Any]) -> None:
@@ -62,7 +63,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         arrays, facts = read_tensors(path)
-        if facts.get("format") != FORMAT:
+        if facts.get("format") != CHECKPOINT_FORMAT:
             raise ModelError(f"{path} was made by a newer charlm (format {facts.get('format')})")
     except ModelError as error:
         raise ModelError(f"{error}{_way_out(path)}") from None
@@ -94,7 +95,7 @@ def trainer_state(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
     arrays["random.cpu"] = torch.get_rng_state().numpy().copy()
     if trainer.device.type == "cuda":
         arrays["random.cuda"] = torch.cuda.get_rng_state(trainer.device).numpy().copy()
-    return arrays, {"format": FORMAT, **trainer.counters()}
+    return arrays, {"format": CHECKPOINT_FORMAT, **trainer.counters()}
 
 
 def restore_trainer(checkpoint: Checkpoint, trainer: "Trainer") -> None:

@@ -16,7 +16,8 @@ import torch
 
 from charlm.config import Config
 from charlm.data.batches import Batch
-from charlm.evaluation.baselines import ORDER, Ids, interpolated
+from charlm.data.vocab import Ids
+from charlm.evaluation.baselines import ORDER, interpolated
 from charlm.model.device import pick_device
 from charlm.model.network import CharLM
 from charlm.settings import configured

@@ -10,12 +10,12 @@ from typing import Any
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.data.text import detokenize
 from charlm.evaluation.metrics import Score
-from charlm.files import append, size, truncate
 from charlm.generation.filler import Filler
 from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
 from charlm.model.network import weights_of
 from charlm.run import METRICS, SAMPLES
+from charlm.storage.files import append, size, truncate
 from charlm.training.checkpoint import save_checkpoint, save_model
 from charlm.training.progress import Progress
 from charlm.training.trainer import Trainer

@@ -13,10 +13,10 @@ import torch
 from charlm.config import Config
 from charlm.errors import ModelError, Stopped
 from charlm.evaluation.metrics import Score
-from charlm.files import write_json
-from charlm.folders import locked, sweep
 from charlm.model.network import load_weights
-from charlm.run import CONFIG, Run, config_record, how_to_use, open_run
+from charlm.run import CONFIG, Run, config_record, open_run
+from charlm.storage.files import write_json
+from charlm.storage.folders import locked, sweep
 from charlm.training.checkpoint import (
     CHECKPOINTS,
     Checkpoint,
@@ -42,7 +42,6 @@ class Result:
     train_perplexity: float
     valid: Score | None
     valid_facts: dict[str, Any] | None
-    use: str
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -65,8 +64,7 @@ class Result:
             f"training: {self.train_perplexity_name.removeprefix('train_').replace('_', ' ')} "
             f"{self.train_perplexity:.3f} over the last epoch, "
             f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.seconds:.1f} s, "
-            f"{self.tokens_per_second:,.0f} tokens a second\n"
-            f"{self.run}: {self.use}"
+            f"{self.tokens_per_second:,.0f} tokens a second"
         )
 
 
@@ -123,7 +121,7 @@ def train_run(
         path, trainer.done, trainer.epochs, time.monotonic() - started,
         recorder.tokens_per_second(trainer), train_perplexity_name(config.model),
         trainer.train_perplexity, recorder.best_score,
-        score_facts(trainer, recorder.best_score), how_to_use(path, config.model),
+        score_facts(trainer, recorder.best_score),
     )  # fmt: skip
 
 

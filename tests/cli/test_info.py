@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from charlm.run import MODEL, open_run
-from charlm.tensors import write_tensors
+from charlm.storage.tensors import write_tensors
 
 
 def test_the_card(charlm, trained: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_bug_is_one_line_and_its_traceback_is_for_the_asking(
     def broken(name: str | None) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("charlm.run.find_run", broken)
+    monkeypatch.setattr("charlm.cli.inputs.find_run", broken)
     result = charlm("info")
     assert (result.code, result.err) == (
         1, "Error: a bug in charlm: ZeroDivisionError: oh (charlm --debug … shows where)\n",

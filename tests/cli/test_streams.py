@@ -106,10 +106,10 @@ def test_row_26_no_terminal_is_too_poor_to_train_on(
 # Both sizes in one child, since importing takes memory too.
 PREPARE = """
 import resource, sys
-from charlm.cli.main import run
+from charlm.cli.main import run_command
 peaks = []
 for text in sys.argv[1:]:
-    assert run(["preprocess", text, "-o", text + ".corpus"]) == 0
+    assert run_command(["preprocess", text, "-o", text + ".corpus"]) == 0
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 print((peaks[1] - peaks[0]) // (1024 * 1024 if sys.platform == "darwin" else 1024))
 """

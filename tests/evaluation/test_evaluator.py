@@ -11,7 +11,7 @@ from charlm.errors import DataError
 from charlm.evaluation import evaluator
 from charlm.evaluation.evaluator import evaluate
 from charlm.evaluation.metrics import Score
-from charlm.model.network import CELLS, CharLM
+from charlm.model.network import IMPLEMENTATIONS, CharLM
 
 TEXT = "the cat sat on the mat, and the rat — réti — sat on the cat. " * 100
 
@@ -32,7 +32,7 @@ def model_of(cell: str = "lstm", layers: int = 1) -> CharLM:
     return CharLM(config, len(VOCAB))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 def test_it_is_the_plain_pass_whatever_the_streams(cell: str) -> None:
     model = model_of(cell, layers=2)
     ids = torch.from_numpy(IDS.astype(np.int64))

@@ -11,14 +11,14 @@ import torch
 from charlm.config import ModelConfig
 from charlm.generation.stepper import Stepper
 from charlm.generation.torch_stepper import TorchStepper, Work, cuda_graph
-from charlm.model.network import CELLS, CharLM, weights_of
+from charlm.model.network import IMPLEMENTATIONS, CharLM, weights_of
 
 V, H, T, B = 13, 24, 20, 3
 CASES = [
     ModelConfig(rnn_type=cell, num_layers=layers, embedding_size=width, hidden_size=H, bias=bias,
                 tied=width == H)
     for cell, layers, (width, bias) in product(
-        CELLS, (1, 2, 3), [(5, True), (0, True), (H, True), (5, False)]
+        IMPLEMENTATIONS["torch"], (1, 2, 3), [(5, True), (0, True), (H, True), (5, False)]
     )
 ] + [
     ModelConfig(rnn_type="rnn", nonlinearity="relu", num_layers=2, embedding_size=5, hidden_size=H),
@@ -81,7 +81,7 @@ def repeated(work: Work) -> Work:
     return work
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 def test_streams_taken_go_on_as_they_were(cell: str) -> None:
     config = ModelConfig(rnn_type=cell, num_layers=2, embedding_size=5, hidden_size=H)
     model = model_of(config)
@@ -99,7 +99,7 @@ def test_streams_taken_go_on_as_they_were(cell: str) -> None:
         np.testing.assert_allclose(last, logits_of(model)[-1][[2, 0, 2]], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 def test_a_recorded_step_is_recorded_once_and_is_the_model(cell: str) -> None:
     config = ModelConfig(rnn_type=cell, num_layers=2, embedding_size=5, hidden_size=H)
     model, record = model_of(config), MagicMock(side_effect=repeated)
@@ -119,7 +119,7 @@ def test_a_cuda_graph_is_warmed_up_aside_and_replayed(monkeypatch: pytest.Monkey
     assert work.call_count == 2
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 def test_the_torch_stepper_is_the_model(cell: str) -> None:
     config = ModelConfig(rnn_type=cell, num_layers=2, embedding_size=5, hidden_size=H)
     model = model_of(config)

@@ -15,8 +15,8 @@ from charlm.config import ModelConfig
 from charlm.data.batches import IGNORED, MaskedWindows, MaskShape, draw_mask
 from charlm.data.corpus import Corpus
 from charlm.evaluation.evaluator import evaluate_masked
-from charlm.model.network import CELLS, CharLM, weights_of
-from charlm.run import expected_shapes
+from charlm.model.network import IMPLEMENTATIONS, CharLM, weights_of
+from charlm.model.shapes import expected_shapes
 from charlm.training.trainer import Trainer
 
 V, H, T, B = 7, 8, 12, 3
@@ -24,7 +24,7 @@ V, H, T, B = 7, 8, 12, 3
 
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("width", [0, 4])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 def test_a_masked_place_cannot_see_its_own_answer(cell: str, layers: int, width: int) -> None:
     """Not through any path: the logits there do not change with the symbol under the mask."""
     config = ModelConfig(

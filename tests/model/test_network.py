@@ -13,21 +13,23 @@ from charlm.errors import UsageError
 from charlm.model.cells import State
 from charlm.model.device import devices, pick_device
 from charlm.model.network import (
-    CELLS,
+    IMPLEMENTATIONS,
     CharLM,
     carry,
     load_weights,
     map_state,
     weights_of,
 )
-from charlm.run import expected_shapes
+from charlm.model.shapes import expected_shapes
 
 V, H, T, B = 11, 6, 9, 3
 
 CASES = [
     ModelConfig(rnn_type=cell, num_layers=layers, embedding_size=width, hidden_size=H, bias=bias,
                 tied=width == H)
-    for cell, (layers, width, bias) in product(CELLS, [(1, 4, True), (3, 0, True), (2, H, False)])
+    for cell, (layers, width, bias) in product(
+        IMPLEMENTATIONS["torch"], [(1, 4, True), (3, 0, True), (2, H, False)]
+    )
 ] + [
     ModelConfig(rnn_type="rnn", nonlinearity="relu", embedding_size=4, hidden_size=H),
     ModelConfig(rnn_type="lstm", num_layers=2, proj_size=4, embedding_size=4, hidden_size=H,
@@ -127,7 +129,7 @@ def test_weights_put_into_another_model_make_it_the_same(config: ModelConfig) ->
     torch.testing.assert_close(one(ids())[0], other(ids())[0], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 def test_recurrent_weights_start_orthogonal(cell: str) -> None:
     model = CharLM(ModelConfig(rnn_type=cell, hidden_size=H, num_layers=2), V)
     for layer in range(2):
@@ -138,7 +140,7 @@ def test_recurrent_weights_start_orthogonal(cell: str) -> None:
     assert not torch.allclose(gate @ gate.T, torch.eye(H))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 def test_normal_weights_are_small_and_biases_zero(cell: str) -> None:
     config = ModelConfig(rnn_type=cell, hidden_size=64, init="normal", forget_bias=0.0)
     for parameter in CharLM(config, V).parameters():
@@ -148,14 +150,14 @@ def test_normal_weights_are_small_and_biases_zero(cell: str) -> None:
             assert parameter.eq(0).all()
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 def test_the_torch_start_is_torchs(cell: str) -> None:
     config = ModelConfig(rnn_type=cell, hidden_size=H, embedding_size=4, init="torch")
     torch.manual_seed(0)
     model = CharLM(config, V)
     torch.manual_seed(0)
     torch.nn.Embedding(V, 4)
-    twin = CELLS[cell](4, H)
+    twin = IMPLEMENTATIONS["torch"][cell](4, H)
     for ours, theirs in zip(model.rnn.parameters(), twin.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from charlm.run import open_run
-from charlm.tensors import digest, read_tensors
+from charlm.storage.tensors import digest, read_tensors
 from charlm.training.trainer import Trainer
 
 Charlm = Callable[..., Any]

@@ -13,7 +13,7 @@ from charlm.data.corpus import Corpus
 from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate
 from charlm.evaluation.metrics import Score
-from charlm.model.network import CELLS, weights_of
+from charlm.model.network import IMPLEMENTATIONS, weights_of
 from charlm.training.checkpoint import (
     LAST,
     PREVIOUS,
@@ -50,7 +50,7 @@ class Silence:
 
 
 @pytest.mark.parametrize("sampling", ["sequential", "random"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 def test_it_learns_a_text_by_heart(
     make_corpus: Make, tiny_config: Settings, cell: str, sampling: str
 ) -> None:
@@ -93,7 +93,7 @@ def weights_after(trainer: Trainer, steps: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("sampling", ["sequential", "random"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_a_restored_trainer_goes_on_bit_for_bit(
     make_corpus: Make, tiny_config: Settings, tmp_path: Path, nonsense: Any, cell: str,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import CharlmError, ModelError
-from charlm.tensors import read_tensors, tensor_bytes, write_tensors
+from charlm.storage.tensors import read_tensors, tensor_bytes, write_tensors
 
 ARRAYS = {
     "b": np.arange(6, dtype=np.float32).reshape(2, 3).T,

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charlm import files, folders
 from charlm.data.corpus import open_corpus
 from charlm.errors import FileSystemError
-from charlm.files import temporary_name, write_bytes
-from charlm.folders import locked, new_folder, sweep
-from charlm.tensors import read_tensors, write_tensors
+from charlm.storage import files, folders
+from charlm.storage.files import temporary_name, write_bytes
+from charlm.storage.folders import locked, new_folder, sweep
+from charlm.storage.tensors import read_tensors, write_tensors
 from charlm.training.checkpoint import LAST, PREVIOUS, save_checkpoint
 from charlm.training.trainer import Trainer
 
@@ -315,7 +315,7 @@ def test_row_04_a_log_that_cannot_grow_is_a_warning(
 HOLD = """
 import sys, time
 from pathlib import Path
-from charlm.folders import locked
+from charlm.storage.folders import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

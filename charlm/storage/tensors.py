@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import ModelError
-from charlm.files import naming, write_bytes
+from charlm.storage.files import naming, write_bytes
 
 METADATA_KEY = "charlm"
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from charlm import files
 from charlm.errors import FileSystemError, UsageError
-from charlm.files import host, naming, remove, sync_folder, temporary_name, write_bytes
+from charlm.storage import files
+from charlm.storage.files import host, naming, remove, sync_folder, temporary_name, write_bytes
 
 LOCK, HOLDER = ".lock", ".lock-holder"
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from charlm.errors import FileSystemError, UsageError
-from charlm.files import write_bytes, write_json
-from charlm.folders import new_folder
+from charlm.storage.files import write_bytes, write_json
+from charlm.storage.folders import new_folder
 
 
 def names(folder: Path) -> list[str]:

@@ -154,6 +154,10 @@ class TrainingConfig:
         choices=("float32", "bfloat16"),
     )
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:N or mps")
+    threads: int | None = setting(
+        None, "processors to compute with (by default, as many as measuring finds best)",
+        at_least=1, at_most=LARGEST,
+    )  # fmt: skip
     eval_every: int | None = setting(
         None, "steps between validations (by default, chosen from their cost)", at_least=1
     )

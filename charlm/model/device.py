@@ -1,8 +1,22 @@
-"""Which device to compute on."""
+"""What this machine can compute with: devices, precisions, threads.
+
+Nothing is read off a processor's name: each thing is tried once, and the answer is used.
+"""
+
+import os
+import platform
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from pathlib import Path
 
 import torch
+from torch import nn
 
 from charlm.errors import UsageError
+
+LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def devices() -> list[str]:
@@ -13,12 +27,127 @@ def devices() -> list[str]:
     return [*found, "cpu"]
 
 
+@cache
+def failure(device: str) -> str | None:
+    """Why nothing can be computed on a device that is there, such as a GPU too old for this torch;
+    None where it can.
+    """
+    try:
+        (torch.ones(1, device=device) + 1).item()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).strip().split("\n")[0]
+    return None
+
+
 def pick_device(name: str) -> torch.device:
-    """The device called `name`; "auto": the fastest. Raises UsageError, naming those there are."""
+    """The device called `name`; "auto": the first that works.
+
+    Raises UsageError, naming those there are.
+    """
     here = devices()
     if name == "auto":
-        return torch.device(here[0])
+        return torch.device(next(device for device in here if not failure(device)))
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in here:
         raise UsageError(f"--device {name}: this machine has {', '.join(here)}")
+    if problem := failure(wanted):
+        raise UsageError(f"--device {name}: torch cannot compute there ({problem}); take cpu")
     return torch.device(wanted)
+
+
+def in_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Where matrix products take numbers of this precision; float32 is how they come."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, getattr(torch, precision))
+
+
+@cache
+def trains_in(precision: str, device: torch.device, rnn_type: str) -> bool:
+    """Whether layers of this kind can be trained in this precision there.
+
+    A small one is: oneDNN has no LSTM in bfloat16 for many processors, whatever they say of
+    themselves, and cuDNN's layers are given float16 where bfloat16 was asked for.
+    """
+    if precision == "float32":
+        return True
+    try:
+        with torch.random.fork_rng(devices=[]):
+            layer = LAYERS[rnn_type](8, 8).to(device)
+        with in_precision(precision, device):
+            outputs, _ = layer(torch.zeros(4, 2, 8, device=device))
+        outputs.float().sum().backward()
+    except RuntimeError:
+        return False
+    return outputs.dtype in (torch.float32, getattr(torch, precision))
+
+
+def check_precision(precision: str, device: torch.device, rnn_type: str) -> None:
+    """Raises UsageError where layers of this kind cannot be trained in this precision."""
+    if not trains_in(precision, device, rnn_type):
+        raise UsageError(
+            f"training.precision {precision}: torch cannot train an {rnn_type.upper()} in it on "
+            f"this machine's {device.type}; leave it out, or take float32"
+        )
+
+
+def usable_cores() -> int:
+    """How many processors this process may keep busy: those it may run on, within the quota of its
+    container (cgroups), where it has one.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(cores, _quota(Path("/sys/fs/cgroup")) or cores))
+
+
+def _quota(cgroup: Path) -> int | None:
+    """Processors' worth of time that a cgroup may use, rounded up; None: no limit."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            words = " ".join((cgroup / name).read_text() for name in names).split()
+            quota, period = (int(word) for word in words)
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+        if quota > 0 and period > 0:
+            return -(-quota // period)
+    return None
+
+
+@contextmanager
+def computing(threads: int | None) -> Iterator[None]:
+    """Inside the block torch computes with so many threads (None: as many as it would), and numbers
+    too small to matter count as zero, which spares a CPU many times their worth.
+
+    A thread takes that over from the one that begins it, and keeps it: so this comes before all
+    else that computes.
+    """
+    before = torch.get_num_threads()
+    torch.set_flush_denormal(True)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.set_flush_denormal(False)
+
+
+def conditions(device: torch.device) -> dict[str, str | int]:
+    """All that decides in which order, and so to which last digit, numbers are added up."""
+    return {
+        "torch": torch.__version__,
+        "processor": processor(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+@cache
+def processor() -> str:
+    """The name of this machine's processor."""
+    try:
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()

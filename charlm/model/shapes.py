@@ -2,6 +2,7 @@
 No torch."""
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,8 @@ def check_shapes(path: Path, weights: Arrays, expected: Mapping[str, tuple[int, 
             )
         if not np.isfinite(found).all():
             raise ModelError(f"{path}: the tensor {name} holds NaN or infinity")
+
+
+def parameters(model: ModelConfig, vocab_size: int) -> int:
+    """How many weights a model has."""
+    return sum(map(prod, expected_shapes(model, vocab_size).values()))

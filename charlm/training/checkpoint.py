@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +13,8 @@ from charlm.model.shapes import check_shapes, expected_shapes
 from charlm.run import MODEL
 from charlm.storage.files import keep_copy
 from charlm.storage.tensors import Arrays, read_tensors, write_tensors
-
-if TYPE_CHECKING:
-    from charlm.training.trainer import Trainer
+from charlm.training.resume_point import ResumePoint
+from charlm.training.trainer import Trainer
 
 CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.safetensors", "previous.safetensors"
 CHECKPOINT_FORMAT = 1
@@ -27,7 +26,7 @@ class Checkpoint:
 
     path: Path
     arrays: Arrays
-    facts: dict[str, Any]
+    point: ResumePoint
 
 
 def save_model(run: Path, weights: Arrays, facts: dict[str, Any]) -> None:
@@ -35,13 +34,13 @@ def save_model(run: Path, weights: Arrays, facts: dict[str, Any]) -> None:
     write_tensors(run / MODEL, weights, {"format": CHECKPOINT_FORMAT, **facts})
 
 
-def save_checkpoint(run: Path, trainer: "Trainer", facts: dict[str, Any]) -> None:
+def save_checkpoint(run: Path, trainer: Trainer, point: ResumePoint) -> None:
     """Write a resume point; the one before stays as `previous`, so that one is always whole."""
     folder = run / CHECKPOINTS
     folder.mkdir(exist_ok=True)
     keep_copy(folder / LAST, folder / PREVIOUS)
-    arrays, counters = trainer_state(trainer)
-    write_tensors(folder / LAST, arrays, {**counters, **facts})
+    facts = {"format": CHECKPOINT_FORMAT, **point.facts()}
+    write_tensors(folder / LAST, state_arrays(trainer), facts)
 
 
 def find_checkpoint(run: Path) -> Path:
@@ -67,7 +66,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
             raise ModelError(f"{path} was made by a newer charlm (format {facts.get('format')})")
     except ModelError as error:
         raise ModelError(f"{error}{_way_out(path)}") from None
-    return Checkpoint(path, arrays, facts)
+    return Checkpoint(path, arrays, ResumePoint.of(path, facts))
 
 
 def _way_out(path: Path) -> str:
@@ -81,8 +80,8 @@ def _way_out(path: Path) -> str:
     return f"; the one before is good (step {facts['step']}): charlm train --resume {previous}"
 
 
-def trainer_state(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
-    """Weights, optimiser, carried state and random state as arrays; counters as facts."""
+def state_arrays(trainer: Trainer) -> Arrays:
+    """Weights, optimiser, carried state, random state and the losses of the last epoch."""
     arrays = {f"model.{name}": array for name, array in weights_of(trainer.model).items()}
     for index, entries in trainer.optimizer.state_dict()["state"].items():
         for name, value in entries.items():
@@ -91,14 +90,14 @@ def trainer_state(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
     for i, part in enumerate(state if isinstance(state, tuple) else (state,)):
         if part is not None:
             arrays[f"state.{i}"] = part.detach().cpu().numpy().copy()
-    arrays["last_epoch"] = np.array(trainer.last_epoch, np.float64).reshape(-1, 2)
+    arrays["last_epoch"] = trainer.last_epoch.to_array()
     arrays["random.cpu"] = torch.get_rng_state().numpy().copy()
     if trainer.device.type == "cuda":
         arrays["random.cuda"] = torch.cuda.get_rng_state(trainer.device).numpy().copy()
-    return arrays, {"format": CHECKPOINT_FORMAT, **trainer.counters()}
+    return arrays
 
 
-def restore_trainer(checkpoint: Checkpoint, trainer: "Trainer") -> None:
+def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
     """Put a trainer of the same config and corpus where the checkpoint was.
 
     On a CPU the steps that follow are, bit for bit, those of the run that saved it.
@@ -116,7 +115,7 @@ def restore_trainer(checkpoint: Checkpoint, trainer: "Trainer") -> None:
         ) from None
 
 
-def _restore_rest(checkpoint: Checkpoint, trainer: "Trainer") -> None:
+def _restore_rest(checkpoint: Checkpoint, trainer: Trainer) -> None:
     arrays = checkpoint.arrays
     optimizer = trainer.optimizer.state_dict()
     entries: dict[int, dict[str, torch.Tensor]] = {}
@@ -126,12 +125,11 @@ def _restore_rest(checkpoint: Checkpoint, trainer: "Trainer") -> None:
     trainer.optimizer.load_state_dict({**optimizer, "state": entries})
     parts = [torch.from_numpy(a).to(trainer.device) for a in _below(arrays, "state.").values()]
     trainer.state = None if not parts else parts[0] if len(parts) == 1 else (parts[0], parts[1])
-    trainer.last_epoch.clear()
-    trainer.last_epoch.extend((loss, size) for loss, size in arrays["last_epoch"].tolist())
+    trainer.last_epoch.from_array(arrays["last_epoch"])
     torch.set_rng_state(torch.from_numpy(arrays["random.cpu"]))
     if trainer.device.type == "cuda" and "random.cuda" in arrays:
         torch.cuda.set_rng_state(torch.from_numpy(arrays["random.cuda"]), trainer.device)
-    trainer.restore_counters(checkpoint.facts)
+    trainer.go_on_from(checkpoint.point)
 
 
 def _below(arrays: Arrays, prefix: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from charlm.config import Config
 from charlm.data.batches import Batch
 from charlm.errors import OutOfMemoryError, is_out_of_memory
 from charlm.model.cells import State
+from charlm.model.device import in_precision
 from charlm.model.network import CharLM, carry, join_states, map_state
 
 
@@ -48,7 +49,7 @@ class Gradient:
             inputs, targets = (
                 self._on_device(ids[:, columns]) for ids in (batch.inputs, batch.targets)
             )
-            with self._precision():
+            with in_precision(self.config.training.precision, inputs.device):
                 logits, after = self.model(inputs, self._carried(state, batch.carried, columns))
             logits = logits.float().flatten(0, 1)
             loss = F.cross_entropy(logits, targets.flatten(), reduction="sum") / predicted
@@ -57,14 +58,6 @@ class Gradient:
             # Cut from its past at once: a state that kept the graph would keep its memory too.
             states.append(map_state(after, lambda part: part.detach().float()))
         return nats, join_states(states)
-
-    def _precision(self) -> torch.autocast:
-        """Where matrix products take bfloat16 numbers, if that is the setting."""
-        return torch.autocast(
-            self.model.head.weight.device.type,
-            torch.bfloat16,
-            enabled=self.config.training.precision == "bfloat16",
-        )
 
     def _carried(
         self, state: State | None, carried: npt.NDArray[np.float32], columns: slice
@@ -80,4 +73,7 @@ class Gradient:
         return carry(state, self._on_device(carried[columns]))
 
     def _on_device(self, array: npt.NDArray[np.generic]) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.model.head.weight.device, non_blocking=True)
+        device = self.model.head.weight.device
+        # CUDA has read such an array before the call returns; another device might read it after
+        # its memory was given away.
+        return torch.from_numpy(array).to(device, non_blocking=device.type == "cuda")

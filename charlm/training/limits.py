@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from charlm.config import TrainingConfig
 from charlm.errors import UsageError
+from charlm.training.resume_point import ResumePoint
 
 # The first steps pay for threads and memory that later ones find ready.
 UNMEASURED_STEPS = 3
@@ -16,8 +16,12 @@ MEASURED_SHARE = 0.05
 REMEMBERED_STEPS = 200
 # What the schedule goes by until the speed is known.
 PROVISIONAL_STEPS = 1000
+# Where no limit is given, more epochs than these are not worth their time; but a short text, whose
+# epochs are a step or two, is worth some steps too.
+MOST_EPOCHS, LEAST_STEPS = 20.0, 1500
 # A later change of the machine's speed counts once it would move the end by this share.
 TOLERANCE = 0.02
+SHORTEST_STEP = 1e-7
 # Saving, the last sample and the end of the process.
 CLOSING_SECONDS = 0.4
 # Scoring a token costs about this share of training on it: a forward pass out of three, warm-up.
@@ -25,16 +29,6 @@ VALIDATION_COST = 0.4
 # Validations while training: as many as take this share of its time, up to a number.
 VALIDATION_SHARE = 0.05
 MOST_VALIDATIONS = 20
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a training has come: the steps made and the seconds they and all else took."""
-
-    steps: int = 0
-    seconds: float = 0.0
-    # The steps planned in all for the time given, once that was known.
-    planned: int | None = None
 
 
 class StepLimit:
@@ -65,14 +59,17 @@ class TimeLimit:
         *,
         validation_steps: float,
         first_step: int = 0,
-        now: Callable[[], float] = time.monotonic,
+        most_steps: int | None = None,
+        now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`started`: when the command began, by the clock `now`.
 
         validation_steps: what one validation costs, in training steps, until one is measured.
-        first_step: how many steps were made before.
+        first_step: how many steps were made before. most_steps: more are not wanted, whatever time
+        there is.
         """
-        self.total = first_step + PROVISIONAL_STEPS
+        self._most_steps = most_steps
+        self.total = self._at_most(first_step + PROVISIONAL_STEPS)
         self._first_step = first_step
         self._started, self._deadline, self._now = started, started + seconds, now
         self._validation_steps = validation_steps
@@ -88,9 +85,14 @@ class TimeLimit:
         took, self._last_step = self._now() - self._last_step, self._now()
         measured = step - self._first_step - UNMEASURED_STEPS
         if measured <= 0:
+            if self._now() > self._deadline - CLOSING_SECONDS:
+                self.total = step
             return
         weight = 1 / min(measured, REMEMBERED_STEPS)
-        self._step_seconds += weight * (took - self._step_seconds)
+        # Never zero, as it might be by a clock that ticks slowly.
+        self._step_seconds = max(
+            SHORTEST_STEP, self._step_seconds + weight * (took - self._step_seconds)
+        )
         left = self._deadline - self._now() - self._validation() - CLOSING_SECONDS
         if left <= 0:
             self.total = step
@@ -112,11 +114,14 @@ class TimeLimit:
         at_most = step + int(left / self._step_seconds)
         to_come = max(0, validations(at_most, self._validation_steps) - self._validated)
         seconds = max(0.0, left - to_come * self._validation())
-        total = step + int(seconds / self._step_seconds)
+        total = self._at_most(step + int(seconds / self._step_seconds))
         if not self.planned or abs(total - self.total) > TOLERANCE * self.total:
             self.total = total
         self.planned = True
         self._next_look = step + max(1, self.total // 50)
+
+    def _at_most(self, steps: int) -> int:
+        return steps if self._most_steps is None else min(steps, self._most_steps)
 
     @contextmanager
     def elsewhere(self, *, validating: bool = False) -> Iterator[None]:
@@ -149,30 +154,41 @@ def validation_steps(tokens: int, tokens_per_step: int) -> float:
     return VALIDATION_COST * tokens / tokens_per_step
 
 
+def worth_steps(steps_per_epoch: float) -> int:
+    """How many steps a text is worth where no limit is given."""
+    return max(LEAST_STEPS, round(MOST_EPOCHS * steps_per_epoch))
+
+
+def limits_of(settings: TrainingConfig) -> tuple[float | None, ...]:
+    """What ends a training, as a resume point remembers it."""
+    return (settings.time, settings.epochs, settings.max_steps)
+
+
 def make_limit(
-    config: TrainingConfig,
+    settings: TrainingConfig,
     steps_per_epoch: int,
     validation_cost: float,
     started: float,
-    before: Progress | None = None,
+    before: ResumePoint | None = None,
 ) -> Limit:
     """The limit that the settings ask for.
 
-    started: when the command began (`time.monotonic`). before: what an earlier command did of it.
-    A plan once made is kept, so that a training that is resumed ends as it would have.
+    started: when the command began (`time.perf_counter`). before: where it goes on from. A plan
+    once made is kept, so that a training that is resumed ends as it would have.
     """
-    before = before or Progress()
-    if config.max_steps is not None:
-        return StepLimit(config.max_steps)
-    if config.epochs is not None:
-        return StepLimit(max(1, round(config.epochs * steps_per_epoch)))
-    if before.planned is not None:
-        return StepLimit(before.planned, planned=True)
-    seconds = config.time or config.default_time
-    if seconds <= before.seconds:
+    if settings.max_steps is not None:
+        return StepLimit(settings.max_steps)
+    if settings.epochs is not None:
+        return StepLimit(max(1, round(settings.epochs * steps_per_epoch)))
+    if before and before.planned and before.limits == limits_of(settings):
+        return StepLimit(before.total_steps, planned=True)
+    seconds = settings.time or settings.default_time
+    spent, first_step = (before.seconds_of_all, before.step) if before else (0.0, 0)
+    if seconds <= spent:
         raise UsageError(
-            f"the run has been trained for {before.seconds:.0f} s already; --time is for all of it"
+            f"the run has been trained for {spent:.0f} s already; --time is for all of it"
         )
     return TimeLimit(
-        seconds - before.seconds, started, validation_steps=validation_cost, first_step=before.steps
-    )
+        seconds - spent, started, validation_steps=validation_cost, first_step=first_step,
+        most_steps=None if settings.time else worth_steps(steps_per_epoch),
+    )  # fmt: skip

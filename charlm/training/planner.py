@@ -1,118 +1,225 @@
-"""What to train in the time given: sizes, rate and regularisation for this text on this machine.
+"""What to train: sizes, rate and regularisation for this text, this machine and this time.
 
-The speed is measured, with real steps: of each precision, then of one recipe after the other, from
-the smallest model up. A larger one is worth taking where the time lets it read the text often
-enough; and what is read many times is learned by heart unless much is dropped. The recipes were
-found by trial: configs/README.md has the log.
+A larger model is worth taking where it can read the text often enough; what is read many times is
+learned by heart unless much is dropped; and a short text is worth few units. How often it can be
+read, the limit says, or the speed of real steps, measured: of each device, number of threads and
+precision, then of one recipe after the other, from the smallest model up. The recipes were found by
+trial: configs/README.md has the log.
 """
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
-import numpy as np
 import torch
 
-from charlm.config import Config
-from charlm.data.batches import Batch
+from charlm.config import Config, check
 from charlm.data.vocab import Ids
+from charlm.errors import UsageError
 from charlm.evaluation.baselines import ORDER, interpolated
-from charlm.model.device import pick_device
-from charlm.model.network import CharLM
+from charlm.model.device import check_precision, pick_device, usable_cores
 from charlm.settings import configured
-from charlm.training.gradient import Gradient
-from charlm.training.optim import OPTIMIZERS, clip
+from charlm.training.limits import worth_steps
+from charlm.training.speed import Speed
 
 Given = Mapping[str, Mapping[str, Any]]
-Recipe = dict[str, dict[str, Any]]
+Changes = dict[str, dict[str, Any]]
 
-# The epochs that it needs -> a recipe. The last is taken that has them, as all before it have.
-RECIPES: tuple[tuple[float, Recipe], ...] = (
-    (0.0, {}),
-    (3.0, {"model": {"hidden_size": 384, "dropout": 0.1}, "training": {"lr": 0.007}}),
-    (2.8, {"model": {"hidden_size": 512, "dropout": 0.1}, "training": {"lr": 0.007}}),
-    (5.0, {"model": {"hidden_size": 512, "dropout": 0.3}, "training": {"lr": 0.005}}),
-    (3.8, {"model": {"hidden_size": 768, "dropout": 0.3}, "training": {"lr": 0.004}}),
-    (20.0, {"model": {"hidden_size": 768, "dropout": 0.5}, "training": {"lr": 0.004}}),
+
+@dataclass(frozen=True)
+class Recipe:
+    """For a text that is read at least so many times (`epochs`)."""
+
+    epochs: float
+    units: int
+    dropout: float
+    lr: float
+
+
+# The last is taken that has its epochs, as all before it have.
+RECIPES = (
+    Recipe(0.0, 256, 0.0, 0.01),
+    Recipe(3.0, 384, 0.1, 0.007),
+    Recipe(2.8, 512, 0.1, 0.007),
+    Recipe(5.0, 512, 0.3, 0.005),
+    Recipe(3.8, 768, 0.3, 0.004),
+    Recipe(20.0, 768, 0.5, 0.004),
 )
 # A text of fewer tokens is learned by heart sooner: where a recipe drops anything, drop more.
 SHORT_TEXT = 500_000
 MORE_DROPOUT, MOST_DROPOUT = 0.2, 0.5
-# Where no limit is given, more epochs than these are not worth their time.
-MOST_EPOCHS = 20.0
+# And one of fewer tokens still is worth no more units, however often it is read.
+MOST_UNITS = ((300, 32), (5_000, 64), (50_000, 128), (150_000, 256))
+# AdamW's rates are next to nothing to SGD, which takes one so large where gradients are clipped.
+SGD_RATE = 1.0
 GPU_SECONDS = 180.0
 # Of what five tokens of context give on so many tokens: where the trainings that were tried ended.
 SAMPLE_TOKENS = 200_000
 EXPECTED = 0.75, 1.0
-TIMED_STEPS, TIMED_AT_MOST = 8, 1.0
-# How many times as fast half the precision must be to be chosen.
-WORTH_HALF = 1.2
+# Share of the time that measuring may take.
+MEASURING = 0.1
+# How many times as fast another device, or half the precision, must be to be chosen.
+WORTH_CHANGE = 1.2
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings to train with; about so many epochs, where they are limited by time."""
+    """The settings to train with; about so many epochs, where that was for the planner to say."""
 
     config: Config
     epochs: float | None = None
 
 
 def plan(
-    config: Config, given: Given, *, train_tokens: int, vocab_size: int, elapsed: float
+    config: Config,
+    given: Given,
+    *,
+    train_tokens: int,
+    vocab_size: int,
+    elapsed: Callable[[], float],
+    speed: Callable[[Config], float | None] | None = None,
 ) -> Plan:
-    """Choose all that was not given for a training that is limited by time.
+    """Choose all that was not given.
 
-    elapsed: seconds of that time which are over already. One limited by steps or epochs, and one
-    that reads both ways, is somebody's own experiment, and stays as it is.
+    elapsed: seconds of the training's time that are over. speed: what measures, `Speed` unless the
+    tests bring their own. Of one that reads both ways only the machine's side is chosen.
+    Raises UsageError for a precision that was given and is not to be had.
     """
     training = config.training
-    if training.epochs or training.max_steps or config.model.bidirectional:
-        return Plan(config)
+    if "precision" in given.get("training", {}):
+        device = pick_device(training.device)
+        check_precision(training.precision, device, config.model.rnn_type)
     seconds = training.time or _most_seconds(config)
-    left = max(0.0, seconds - elapsed)
-    first = _with(config, RECIPES[0][1], given, train_tokens)
-    config, speed = _fastest(first, given, vocab_size)
-    for needed, recipe in RECIPES[1:]:
-        larger = _with(config, recipe, given, train_tokens)
-        its_speed = speed  # on which dropout has next to no influence
+    speed = speed or Speed(vocab_size, MEASURING * max(0.0, seconds - elapsed()))
+    asked, worth = _epochs_asked(config, train_tokens), _epochs_worth(config, train_tokens)
+
+    def epochs_at(tokens_per_second: float) -> float:
+        """Those that a model of this speed would make."""
+        in_time = max(0.0, seconds - elapsed()) * tokens_per_second / train_tokens
+        if asked is not None:
+            # A model too slow to make them all in a training's usual time would be a surprise.
+            return asked if in_time >= asked else 0.0
+        return min(in_time, worth)
+
+    recipes = () if config.model.bidirectional else tuple(_recipes(train_tokens))
+    if recipes:
+        config = _fitting(config, recipes[0], given) or config
+    config, its_speed = _fastest(config, given, speed)
+    if its_speed is None:
+        return Plan(config)
+    epochs = epochs_at(its_speed)
+    for recipe in recipes[1:]:
+        if epochs < recipe.epochs:
+            break  # and a larger model, which is slower, would have fewer still
+        larger = _fitting(config, recipe, given)
+        if larger is None:
+            continue
         if larger.model.hidden_size != config.model.hidden_size:
-            its_speed = tokens_per_second(larger, vocab_size)
-        if left * its_speed < needed * train_tokens:
-            break
-        config, speed = larger, its_speed
-    if training.time is None:
-        seconds = min(seconds, round(elapsed + MOST_EPOCHS * train_tokens / speed, 1))
-        config = configured(config, {"training": {"time": seconds}})
-    return Plan(config, max(0.0, seconds - elapsed) * speed / train_tokens)
+            larger, larger_speed = _with_threads(larger, given, speed, config.training.threads)
+            if larger_speed is None or epochs_at(larger_speed) < recipe.epochs:
+                break
+            its_speed = larger_speed
+        config, epochs = larger, epochs_at(its_speed)
+    return Plan(config, epochs if asked is None else None)
 
 
-def _with(config: Config, recipe: Recipe, given: Given, train_tokens: int) -> Config:
-    """The config with all of the recipe that was not given."""
-    as_found = configured(Config(), recipe)
-    width, dropout = as_found.model.hidden_size, as_found.model.dropout
-    if dropout and train_tokens < SHORT_TEXT:
-        dropout = min(MOST_DROPOUT, dropout + MORE_DROPOUT)
+def _epochs_asked(config: Config, train_tokens: int) -> float | None:
+    """Those that the settings ask for, in so many words or in steps; None where they do not."""
+    training = config.training
+    if training.max_steps is not None:
+        return training.max_steps * training.seq_len * training.batch_size / train_tokens
+    return training.epochs
+
+
+def _epochs_worth(config: Config, train_tokens: int) -> float:
+    """Those after which a training ends that was given neither a limit nor a time."""
+    training = config.training
+    if training.time is not None:
+        return inf
+    tokens_a_step = training.seq_len * training.batch_size
+    return worth_steps(train_tokens / tokens_a_step) * tokens_a_step / train_tokens
+
+
+def _recipes(train_tokens: int) -> Iterator[Recipe]:
+    """Those for a text of this length."""
+    most = next((units for tokens, units in MOST_UNITS if train_tokens < tokens), None)
+    for recipe in RECIPES:
+        units, dropout, lr = recipe.units, recipe.dropout, recipe.lr
+        if most is not None and units > most:
+            units, lr = most, RECIPES[0].lr
+        if dropout and train_tokens < SHORT_TEXT:
+            dropout = min(MOST_DROPOUT, dropout + MORE_DROPOUT)
+        yield Recipe(recipe.epochs, units, dropout, lr)
+
+
+def _fitting(config: Config, recipe: Recipe, given: Given) -> Config | None:
+    """The config with all of the recipe that was not given; None where the two do not agree."""
+    units = given.get("model", {}).get("hidden_size", recipe.units)
+    if config.model.tied:
+        units = config.model.embedding_size  # its one matrix is as wide as the layers
     # A model made larger than the recipe's wants a lower rate, as the recipes among themselves.
-    smaller = min(1.0, width / given.get("model", {}).get("hidden_size", width))
-    chosen = {
-        "model": {"hidden_size": width, "dropout": dropout},
-        "training": {"lr": as_found.training.lr * smaller},
-    }
+    lr = recipe.lr * min(1.0, recipe.units / units)
+    if config.training.optimizer == "sgd":
+        lr = SGD_RATE
+    model = {"hidden_size": units, "dropout": recipe.dropout}
+    found = _with(config, {"model": model, "training": {"lr": lr}}, given)
+    try:
+        check(found)
+    except UsageError:
+        return None
+    return found
+
+
+def _with(config: Config, chosen: Changes, given: Given) -> Config:
+    """The config with all of `chosen` that was not given."""
     return configured(config, {
         section: {k: v for k, v in values.items() if k not in given.get(section, {})}
         for section, values in chosen.items()
     })  # fmt: skip
 
 
-def _fastest(config: Config, given: Given, vocab_size: int) -> tuple[Config, float]:
-    """The config with the precision that trains fastest here, and its tokens a second."""
-    speed = tokens_per_second(config, vocab_size)
-    if "precision" in given.get("training", {}) or config.model.implementation == "scratch":
-        return config, speed
-    half = configured(config, {"training": {"precision": "bfloat16"}})
-    half_speed = tokens_per_second(half, vocab_size)
-    return (half, half_speed) if half_speed > WORTH_HALF * speed else (config, speed)
+def _fastest(
+    config: Config, given: Given, speed: Callable[[Config], float | None]
+) -> tuple[Config, float | None]:
+    """The config on the device, with the threads and in the precision that train it fastest."""
+    best, best_speed = _with_threads(config, given, speed)
+    for change in _changes(config, given):
+        other = configured(best, {"training": change})
+        other_speed = speed(other)
+        if other_speed and (best_speed is None or other_speed > WORTH_CHANGE * best_speed):
+            best, best_speed = other, other_speed
+    return best, best_speed
+
+
+def _changes(config: Config, given: Given) -> Iterator[dict[str, str]]:
+    """What may be faster: the processor instead of an accelerator, and half the precision."""
+    if config.training.device == "auto" and pick_device("auto").type != "cpu":
+        yield {"device": "cpu"}
+    if "precision" not in given.get("training", {}) and config.model.implementation == "torch":
+        yield {"precision": "bfloat16"}
+
+
+def _with_threads(
+    config: Config,
+    given: Given,
+    speed: Callable[[Config], float | None],
+    threads: int | None = None,
+) -> tuple[Config, float | None]:
+    """The config with the number of threads that is fastest, from one up, or from `threads`."""
+    if "threads" in given.get("training", {}) or pick_device(config.training.device).type != "cpu":
+        return config, speed(config)
+    most = min(torch.get_num_threads(), usable_cores())
+    best, best_speed, threads = config, None, min(threads or 1, most)
+    while True:
+        tried = configured(config, {"training": {"threads": threads}})
+        its_speed = speed(tried)
+        if best_speed is not None and (its_speed is None or its_speed <= best_speed):
+            return best, best_speed
+        best, best_speed = tried, its_speed
+        if threads == most or its_speed is None:
+            return best, best_speed
+        threads = min(2 * threads, most)
 
 
 def expected_nats(train: Ids, valid: Ids, vocab_size: int) -> tuple[float, float]:
@@ -128,28 +235,3 @@ def _most_seconds(config: Config) -> float:
     """What a training takes at most where no limit is given."""
     most = config.training.default_time
     return most if pick_device(config.training.device).type == "cpu" else min(most, GPU_SECONDS)
-
-
-def tokens_per_second(config: Config, vocab_size: int) -> float:
-    """How fast a model of this config trains here: real steps, on ids drawn at random."""
-    training = config.training
-    random_state = torch.get_rng_state()
-    model = CharLM(config.model, vocab_size).to(pick_device(training.device))
-    gradient, optimizer = Gradient(model, config), OPTIMIZERS[training.optimizer](model, training)
-    shape = (training.seq_len + 1, training.batch_size)
-    ids = np.random.default_rng(0).integers(vocab_size, size=shape)
-    batch = Batch(ids[:-1], ids[1:], np.ones(training.batch_size, np.float32))
-
-    def step() -> None:
-        gradient(batch, None, 0)
-        clip(model, training.grad_clip)
-        optimizer.step()
-
-    step()  # pays for threads and memory that the others find ready
-    started, steps = time.perf_counter(), 0
-    while steps < TIMED_STEPS and time.perf_counter() - started < TIMED_AT_MOST:
-        step()
-        steps += 1
-    seconds = time.perf_counter() - started
-    torch.set_rng_state(random_state)
-    return steps * training.seq_len * training.batch_size / seconds

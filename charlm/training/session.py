@@ -1,20 +1,18 @@
 """A run trained from its folder to its result."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 from typing import Any
 
-import torch
-
 from charlm.config import Config
-from charlm.errors import ModelError, Stopped
-from charlm.evaluation.metrics import Score
+from charlm.errors import Stopped
+from charlm.evaluation.metrics import Score, train_perplexity_name
+from charlm.model.device import computing, conditions, pick_device, trains_in
 from charlm.model.network import load_weights
 from charlm.run import CONFIG, Run, config_record, open_run
+from charlm.settings import configured
 from charlm.storage.files import write_json
 from charlm.storage.folders import locked, sweep
 from charlm.training.checkpoint import (
@@ -23,8 +21,9 @@ from charlm.training.checkpoint import (
     open_checkpoint,
     restore_trainer,
 )
-from charlm.training.limits import Progress
-from charlm.training.recorder import Recorder, limits, score_facts, train_perplexity_name
+from charlm.training.limits import limits_of
+from charlm.training.recorder import Recorder, score_facts
+from charlm.training.resume_point import ResumePoint
 from charlm.training.signals import StopSignals
 from charlm.training.trainer import Trainer
 
@@ -37,6 +36,7 @@ class Result:
     steps: int
     epochs: float
     seconds: float
+    unit: str
     tokens_per_second: float
     train_perplexity_name: str
     train_perplexity: float
@@ -49,7 +49,7 @@ class Result:
             "steps": self.steps,
             "epochs": round(self.epochs, 4),
             "seconds": round(self.seconds, 2),
-            "characters_per_second": round(self.tokens_per_second, 1),
+            f"{self.unit}s_per_second": round(self.tokens_per_second, 1),
             self.train_perplexity_name: self.train_perplexity,
             "valid": self.valid_facts,
         }
@@ -64,18 +64,8 @@ class Result:
             f"training: {self.train_perplexity_name.removeprefix('train_').replace('_', ' ')} "
             f"{self.train_perplexity:.3f} over the last epoch, "
             f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.seconds:.1f} s, "
-            f"{self.tokens_per_second:,.0f} tokens a second"
+            f"{self.tokens_per_second:,.0f} {self.unit}s a second"
         )
-
-
-@contextmanager
-def denormals_flushed() -> Iterator[None]:
-    """Numbers too small to matter count as zero, which spares a CPU many times their worth."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def train_run(
@@ -89,11 +79,11 @@ def train_run(
     """Train the run at `path`, as made by `save_run`.
 
     start_run: whose weights to start from. checkpoint: where to go on from, in a run begun before.
-    started: when the command began (`time.monotonic`).
+    started: when the command began (`time.perf_counter`).
     Raises Stopped, all saved, where a signal ended the training early.
     """
-    started = time.monotonic() if started is None else started
-    with StopSignals() as signals, denormals_flushed(), locked(path):
+    started = time.perf_counter() if started is None else started
+    with StopSignals() as signals, computing(config.training.threads), locked(path):
         sweep(path / CHECKPOINTS)
         run = open_run(path)
         if checkpoint:
@@ -118,8 +108,9 @@ def train_run(
             f"{trainer.limit.total}; go on with charlm train --resume {path}",
         )
     return Result(
-        path, trainer.done, trainer.epochs, time.monotonic() - started,
-        recorder.tokens_per_second(trainer), train_perplexity_name(config.model),
+        path, trainer.done, trainer.epochs, time.perf_counter() - started,
+        trainer.unit, recorder.tokens_per_second(trainer),
+        train_perplexity_name(config.model.bidirectional),
         trainer.train_perplexity, recorder.best_score,
         score_facts(trainer, recorder.best_score),
     )  # fmt: skip
@@ -129,19 +120,37 @@ def _resumed(
     run: Run, config: Config, checkpoint: Checkpoint, started: float
 ) -> tuple[Trainer, Recorder]:
     """Both as they were when the checkpoint was saved; the run gets its new limits."""
-    facts = checkpoint.facts
-    try:
-        extended = facts["limits"] != limits(config.training)
-        planned = facts["total_steps"] if facts["planned"] and not extended else None
-        before = Progress(facts["step"], facts["seconds_of_all"], planned)
-    except KeyError as error:
-        raise ModelError(f"{checkpoint.path} lacks {error}: it is no resume point") from None
-    trainer = Trainer(config, run.open_corpus(), started=started, before=before)
+    point, asked = checkpoint.point, config
+    config = _in_a_precision_of_this_machine(config)
+    trainer = Trainer(config, run.open_corpus(), started=started, before=point)
     restore_trainer(checkpoint, trainer)
-    if extended:
+    if point.limits != limits_of(config.training):
         trainer.best.failures = 0
     if config != run.config:
         write_json(run.path / CONFIG, config_record(config, run.corpus_record))
-    recorder = Recorder(run.path, trainer, started=started, facts=facts)
+    recorder = Recorder(run.path, trainer, started=started, before=point)
     recorder.progress.note(f"resumed after step {trainer.done} of {trainer.limit.total}")
+    if config != asked:
+        recorder.warned(
+            f"Warning: this machine cannot train in {asked.training.precision}, as the run was "
+            f"begun; it goes on in {config.training.precision}"
+        )
+    if differing := _differences(point, trainer):
+        recorder.progress.note(f"{differing}: the figures may differ in their last digits")
     return trainer, recorder
+
+
+def _in_a_precision_of_this_machine(config: Config) -> Config:
+    training = config.training
+    if trains_in(training.precision, pick_device(training.device), config.model.rnn_type):
+        return config
+    return configured(config, {"training": {"precision": "float32"}})
+
+
+def _differences(point: ResumePoint, trainer: Trainer) -> str:
+    """What is not here as it was where the training was saved, and bears on every sum."""
+    return ", ".join(
+        f"{name} {now}, where it was {point.conditions[name]}"
+        for name, now in conditions(trainer.device).items()
+        if name in point.conditions and point.conditions[name] != now
+    )

@@ -2,10 +2,9 @@
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -16,14 +15,18 @@ from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
-from charlm.model.device import pick_device
+from charlm.model.device import check_precision, pick_device
 from charlm.model.network import CharLM
 from charlm.training.gradient import Gradient
-from charlm.training.limits import Progress, make_limit, validation_steps, validations
+from charlm.training.last_epoch import LastEpoch
+from charlm.training.limits import make_limit, validation_steps, validations
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
+from charlm.training.resume_point import ResumePoint
 
 # A checkpoint at least so often, unless the settings say otherwise: what a kill can cost.
 SECONDS_BETWEEN_SAVES = 60.0
+# Before so many steps nobody gives up: a short text's validations are only a few steps apart.
+LEAST_STEPS_TO_GIVE_UP = 500
 
 
 class Watcher(Protocol):
@@ -76,6 +79,7 @@ class Trainer:
     config, corpus, device: what it was made of
     model, optimizer, gradient, batches, valid: what it works with
     done, tokens, state, best: how far it is (`done` in steps); `limit`: how far it is to go
+    last_milestone, last_validation: the steps of them
     """
 
     def __init__(
@@ -84,16 +88,18 @@ class Trainer:
         corpus: Corpus,
         *,
         started: float | None = None,
-        before: Progress | None = None,
+        before: ResumePoint | None = None,
     ) -> None:
-        """`started`: when the command began (`time.monotonic`), from which its time counts.
+        """`started`: when the command began (`time.perf_counter`), from which its time counts.
 
-        before: what an earlier command did, whose state is about to be restored.
+        before: where an earlier command was, whose state is about to be restored.
+        Raises UsageError for a device or a precision that is not to be had here.
         """
         settings = config.training
-        torch.manual_seed(settings.seed)
         self.config, self.corpus = config, corpus
         self.device = pick_device(settings.device)
+        check_precision(settings.precision, self.device, config.model.rnn_type)
+        torch.manual_seed(settings.seed)
         self.model = CharLM(config.model, len(corpus.vocab)).to(self.device)
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
         self.gradient = Gradient(self.model, config)
@@ -103,14 +109,13 @@ class Trainer:
         self.done = self.tokens = 0
         self.state: State | None = None
         self.best = Best()
-        self._last_milestone = self._last_validation = 0
-        # (loss, tokens) of the last epoch's steps.
-        self.last_epoch: deque[tuple[float, float]] = deque(maxlen=self.batches.per_epoch)
+        self.last_milestone = self.last_validation = 0
+        self.last_epoch = LastEpoch(self.batches.per_epoch)
         self.tokens_per_step = self.batches[0].inputs.size
         self._validation_cost = validation_steps(len(self.valid), self.tokens_per_step)
         self.limit = make_limit(
             settings, self.batches.per_epoch, self._validation_cost,
-            started or time.monotonic(), before,
+            started or time.perf_counter(), before,
         )  # fmt: skip
 
     def step(self, batch: Batch) -> float:
@@ -130,7 +135,7 @@ class Trainer:
         self.state = state
         self.done += 1
         self.tokens += batch.inputs.size
-        self.last_epoch.append((nats, batch.predicted))
+        self.last_epoch.add(nats, batch.predicted)
         return nats
 
     @property
@@ -145,9 +150,7 @@ class Trainer:
     @property
     def train_perplexity(self) -> float:
         """exp of the mean loss over the last epoch, or over what there was of it."""
-        tokens = sum(size for _, size in self.last_epoch)
-        nats = sum(loss * size for loss, size in self.last_epoch)
-        return math.exp(min(nats / tokens, 700.0)) if tokens else math.nan
+        return math.exp(min(self.last_epoch.mean, 700.0))
 
     def fit(self, watcher: Watcher, stopped: Callable[[], bool] = lambda: False) -> None:
         """Train to the limit.
@@ -155,7 +158,7 @@ class Trainer:
         Ends early when `stopped()` says so between two steps, or when validation has not bettered
         itself `patience` times.
         """
-        limit, last_save = self.limit, time.monotonic()
+        limit, last_save = self.limit, time.perf_counter()
         self.model.train()
         while self.done < limit.total and not self._gave_up() and not stopped():
             parts = self.gradient.parts
@@ -176,12 +179,12 @@ class Trainer:
             if self._due(self.config.training.sample_every, milestone):
                 with limit.elsewhere():
                     watcher.sample_due(self)
-            late = time.monotonic() - last_save > SECONDS_BETWEEN_SAVES
+            late = time.perf_counter() - last_save > SECONDS_BETWEEN_SAVES
             if self._due(self.config.training.save_every, milestone or late):
                 with limit.elsewhere():
                     watcher.checkpoint_due(self)
-                last_save = time.monotonic()
-        if not stopped() and self._last_validation != self.done:
+                last_save = time.perf_counter()
+        if not stopped() and self.last_validation != self.done:
             self._validate(watcher)
 
     def _due(self, every: int | None, milestone: bool) -> bool:
@@ -191,20 +194,26 @@ class Trainer:
     def _reached_milestone(self) -> bool:
         """Milestones part the training into equal stretches, as many as validation can afford."""
         stretches = validations(self.limit.total, self._validation_cost) + 1
-        if self.done - self._last_milestone < self.limit.total / stretches:
+        if self.done - self.last_milestone < self.limit.total / stretches:
             return False
-        self._last_milestone = self.done
+        self.last_milestone = self.done
         return True
 
     def _gave_up(self) -> bool:
         patience = self.config.training.patience
-        return patience > 0 and self.best.failures >= patience
+        early = self.done < LEAST_STEPS_TO_GIVE_UP
+        return patience > 0 and self.best.failures >= patience and not early
+
+    @property
+    def unit(self) -> str:
+        """What a token is."""
+        return "character" if self.corpus.vocab.level == "char" else "word"
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to do."""
         at_the_end = self.done >= self.limit.total or self._gave_up()
-        return at_the_end and (self._last_validation == self.done or not self.validates)
+        return at_the_end and (self.last_validation == self.done or not self.validates)
 
     @property
     def validates(self) -> bool:
@@ -214,7 +223,7 @@ class Trainer:
     def _validate(self, watcher: Watcher) -> None:
         if not self.validates:
             return
-        self._last_validation = self.done
+        self.last_validation = self.done
         settings = self.config.training
         if self.config.model.bidirectional:
             score = evaluate_masked(
@@ -225,23 +234,9 @@ class Trainer:
             score = evaluate(self.model, self.valid, self.corpus.vocab)
         watcher.validated(self, score, self.best.take(score, self.done))
 
-    def counters(self) -> dict[str, Any]:
-        """What a resume point holds beside its arrays."""
-        return {
-            "step": self.done,
-            "tokens": self.tokens,
-            "parts": self.gradient.parts,
-            "total_steps": self.limit.total,
-            "planned": self.limit.planned,
-            "last_milestone": self._last_milestone,
-            "last_validation": self._last_validation,
-            "best": [str(self.best.nats_per_token), self.best.step, self.best.failures],
-        }
-
-    def restore_counters(self, counters: dict[str, Any]) -> None:
-        self.done, self.tokens = counters["step"], counters["tokens"]
-        self.gradient.parts = counters["parts"]
-        self._last_milestone = counters["last_milestone"]
-        self._last_validation = counters["last_validation"]
-        nats, step, failures = counters["best"]
+    def go_on_from(self, point: ResumePoint) -> None:
+        """Take over the counters of a resume point; the arrays come by `checkpoint.restore`."""
+        self.done, self.tokens, self.gradient.parts = point.step, point.tokens, point.parts
+        self.last_milestone, self.last_validation = point.last_milestone, point.last_validation
+        nats, step, failures = point.best
         self.best = Best(float(nats), step, failures)

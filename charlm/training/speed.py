@@ -1,0 +1,78 @@
+"""How fast a model trains here, by real steps, few and short."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from charlm.config import Config
+from charlm.data.batches import Batch
+from charlm.model.device import computing, pick_device, trains_in
+from charlm.model.network import CharLM
+from charlm.model.shapes import parameters
+from charlm.training.gradient import Gradient
+from charlm.training.optim import OPTIMIZERS, clip
+
+# A measurement is as many steps as fit into a time, and at most so many.
+MOST_STEPS, MOST_SECONDS = 8, 1.0
+# Of what is left to measure in, a measurement may take this share.
+SHARE = 0.3
+
+
+class Speed:
+    """`speed(config)`: tokens a second, or None where it cannot be trained here.
+
+    All measurements together take about `seconds`, the first one aside, which nothing tells the
+    length of: a config whose steps would not fit into what is left is not tried, and counts as one
+    that cannot be trained.
+    """
+
+    def __init__(
+        self, vocab_size: int, seconds: float, now: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._vocab_size, self._left, self._now = vocab_size, seconds, now
+        # Of the step measured last, for each parameter of its model.
+        self._seconds_a_parameter = 0.0
+
+    def __call__(self, config: Config) -> float | None:
+        training, size = config.training, parameters(config.model, self._vocab_size)
+        if 2 * size * self._seconds_a_parameter > self._left:
+            return None
+        if not trains_in(training.precision, pick_device(training.device), config.model.rnn_type):
+            return None
+        started = self._now()
+        try:
+            seconds = self._seconds_a_step(config)
+        except RuntimeError:  # no memory for it, or the device knows no such thing
+            return None
+        finally:
+            self._left -= self._now() - started
+        self._seconds_a_parameter = seconds / size
+        return training.seq_len * training.batch_size / seconds
+
+    def _seconds_a_step(self, config: Config) -> float:
+        """On ids drawn at random; torch's own chance is left as it was."""
+        training, most = config.training, min(MOST_SECONDS, SHARE * self._left)
+        ids = np.random.default_rng(0).integers(
+            self._vocab_size, size=(training.seq_len + 1, training.batch_size)
+        )
+        batch = Batch(ids[:-1], ids[1:], np.ones(training.batch_size, np.float32))
+        with computing(training.threads), torch.random.fork_rng(devices=[]):
+            model = CharLM(config.model, self._vocab_size).to(pick_device(training.device))
+            model.train()
+            gradient = Gradient(model, config)
+            optimizer = OPTIMIZERS[training.optimizer](model, training)
+
+            def step() -> float:
+                started = self._now()
+                gradient(batch, None, 0)
+                clip(model, training.grad_clip)
+                optimizer.step()
+                return self._now() - started
+
+            # The first pays for threads and memory that the others find ready.
+            taken = [step()]
+            while len(taken) <= MOST_STEPS and sum(taken) < most:
+                taken.append(step())
+        return max(1e-9, sum(taken[1:]) / (len(taken) - 1) if len(taken) > 1 else taken[0])

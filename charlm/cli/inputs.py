@@ -1,15 +1,12 @@
-"""What commands read: texts as a source, vocabularies, runs; and what they print in common."""
+"""What commands read: texts as a source, vocabularies, runs."""
 
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
-
-import click
+from typing import TYPE_CHECKING
 
 from charlm.config import Config, ModelConfig
 from charlm.errors import DataError, ModelError, UsageError
@@ -124,24 +121,6 @@ def reading_bar(name: str) -> Iterator[Callable[[int], None]]:
         disable=not sys.stderr.isatty(),
     ) as bar:  # fmt: skip
         yield lambda size: bar.update(size) and None
-
-
-def show(text: str, *, out: TextIO | None = None) -> None:
-    """Write a text that is not our own: to the letter, but on a terminal without its controls."""
-    from charlm.data.text import for_terminal
-
-    out = out or sys.stdout
-    out.write(for_terminal(text) if out.isatty() else text)
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """One object, one line."""
-    click.echo(json.dumps(value, ensure_ascii=False))
-
-
-def note(message: str) -> None:
-    """Anything that is not a result."""
-    show(message + "\n", out=sys.stderr)
 
 
 def seconds_since(moment: float) -> float:

@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.cli.inputs import build, corpus_among, load_vocab, note, reading_bar, source_of
+from charlm.cli.inputs import build, corpus_among, load_vocab, reading_bar, source_of
 from charlm.cli.options import Changes, merged
+from charlm.cli.output import note
 from charlm.config import Config
 from charlm.errors import ModelError, UsageError
 

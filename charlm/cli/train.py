@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli import main
-from charlm.cli.inputs import RUNS, how_to_use, load_run, note, print_json
+from charlm.cli.inputs import RUNS, how_to_use, load_run
 from charlm.cli.job import Job, describe
 from charlm.cli.options import (
     TEXT_SETTINGS,
@@ -17,6 +17,7 @@ from charlm.cli.options import (
     resolve,
     setting_options,
 )
+from charlm.cli.output import note, print_json, show
 from charlm.config import Config, check
 from charlm.errors import UsageError
 from charlm.settings import configured
@@ -92,7 +93,7 @@ def train(
         _refuse_other_settings(config, start_run)
     job = Job(inputs or config.data.input, config, given, start_run, main.STARTED)
     if dry_run:
-        click.echo(job.plan())
+        show(job.plan() + "\n")
         return
     output = output or _free_name(job.name)
     job.make_run(output, force)
@@ -106,7 +107,7 @@ def _show(result: "Result", config: Config, as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo(f"{result}\n{result.run}: {how_to_use(result.run, config.model)}")
+        show(f"{result}\n{result.run}: {how_to_use(result.run, config.model)}\n")
 
 
 def _resume(

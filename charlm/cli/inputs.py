@@ -16,6 +16,7 @@ from charlm.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
+    from charlm.data.measure import Measured
     from charlm.data.source import Source
     from charlm.data.vocab import Vocab
     from charlm.run import Run
@@ -110,8 +111,27 @@ def build(source: "Source", config: Config, folder: Path, vocab: "Vocab | None")
     """Prepare a corpus in `folder`, with a progress bar."""
     from charlm.data.corpus import build_corpus
 
-    with reading_bar(source.name) as progress:
-        return build_corpus(source, config.text, config.data, folder, vocab, progress)
+    with noting() as note_later, reading_bar(source.name) as progress:
+        return build_corpus(source, config.text, config.data, folder, vocab, progress, note_later)
+
+
+def measured_text(source: "Source", config: Config, vocab: "Vocab | None") -> "Measured":
+    """What a corpus of the text would be, refused as `build` would refuse it."""
+    from charlm.data.measure import measure
+
+    with noting() as note_later, reading_bar(source.name) as progress:
+        return measure(source, config.text, config.data, vocab, progress, note_later)
+
+
+@contextmanager
+def noting() -> Iterator[Callable[[str], None]]:
+    """Collects notes, and shows them at the end of the block, when no bar is in their way."""
+    notes: list[str] = []
+    try:
+        yield notes.append
+    finally:
+        for message in notes:
+            note(f"note: {message}")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.cli.inputs import build, corpus_among, load_vocab, note, reading_bar, source_of
+from charlm.cli.inputs import build, corpus_among, load_vocab, measured_text, note, source_of
 from charlm.cli.options import Changes, merged
 from charlm.config import Config
 from charlm.errors import ModelError, UsageError
@@ -64,20 +64,10 @@ class Job:
 
     def plan(self) -> str:
         """What would be trained."""
-        from charlm.data.corpus import count_tokens, split_sizes
-        from charlm.data.vocab import build_vocab
-
-        data = self.config.data
         if self._folder:
-            sizes, vocab = self._prepared.splits, self._prepared.vocab
-        else:
-            with reading_bar(self.name) as progress:
-                counter, _, _ = count_tokens(self._source, self.config.text, progress)
-            tokens = min(counter.total, data.max_tokens or counter.total)
-            sizes = split_sizes(tokens, data.val_frac, data.test_frac)
-            made = self._vocab()
-            vocab = made or build_vocab(counter, min_freq=data.min_freq, reserve=data.reserve)
-        return self._planned(sizes, len(vocab))
+            return self._planned(self._prepared.splits, len(self._prepared.vocab))
+        measured = measured_text(self._source, self.config, self._vocab())
+        return self._planned(measured.sizes, len(measured.vocab))
 
     def _planned(self, sizes: dict[str, int], vocab_size: int) -> str:
         """Choose what was left open; what will be trained, in three lines."""
@@ -124,7 +114,7 @@ def _expected(corpus: "Corpus") -> str:
     """Where the validation is likely to end."""
     from math import exp
 
-    from charlm.data.corpus import LEAST_TOKENS
+    from charlm.data.splits import LEAST_TOKENS
     from charlm.training.planner import expected_nats
 
     parts = corpus.split("train"), corpus.split("valid")

@@ -79,7 +79,7 @@ def _open(path: str | None, config: Config, given: bool) -> tuple["Vocab", TextC
 
 
 def _count(path: str, config: Config) -> "Vocab":
-    from charlm.data.corpus import count_tokens
+    from charlm.data.measure import count_tokens
     from charlm.data.vocab import build_vocab, recounted
 
     source = source_of((path,), config)
@@ -129,7 +129,7 @@ def _show(vocab: "Vocab", top: int | None, separator: str | None) -> None:
 
 
 def _show_coverage(vocab: "Vocab", path: str, config: Config, as_json: bool) -> None:
-    from charlm.data.corpus import count_tokens
+    from charlm.data.measure import count_tokens
 
     with reading_bar(path) as progress:
         counter, _, _ = count_tokens(source_of((path,), config), config.text, progress)

@@ -11,7 +11,8 @@ import torch
 
 from charlm.config import Config, TrainingConfig
 from charlm.data.batches import SAMPLINGS, Batch, Batches, MaskedWindows, MaskShape
-from charlm.data.corpus import LEAST_TOKENS, Corpus
+from charlm.data.corpus import Corpus
+from charlm.data.splits import LEAST_TOKENS
 from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score

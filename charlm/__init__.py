@@ -16,8 +16,15 @@ Data flows down this list, and each module imports only from those above it:
 Importing charlm imports neither torch nor numpy: the public names load when they are used.
 """
 
+import os
 from importlib import import_module
 from typing import Any
+
+# A thread of torch's that has nothing to do waits in a loop, by default for so long that a second
+# process on the same cores is all but stopped. To be set before torch is imported; whoever has set
+# one of these knows better.
+if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ):
+    os.environ["GOMP_SPINCOUNT"] = "1000"
 
 __version__ = "0.1.0"
 

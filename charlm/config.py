@@ -23,10 +23,16 @@ def setting(
     below: float | None = None,
     at_most: float | None = None,
     duration: bool = False,
+    chosen: bool = False,
 ) -> Any:
-    """A field with its default, its help and its limits (checked by `check`)."""
+    """A field with its default, its help and its limits (checked by `check`).
+
+    chosen: `charlm train` chooses it where it is not given; the default is for the library.
+    """
     limits = {"at_least": at_least, "above": above, "below": below, "at_most": at_most}
-    meta = {"help": help, "choices": choices, "limits": limits, "duration": duration}
+    meta = {
+        "help": help, "choices": choices, "limits": limits, "duration": duration, "chosen": chosen,
+    }  # fmt: skip
     return field(default=default, metadata=meta)
 
 
@@ -69,7 +75,9 @@ class ModelConfig:
     embedding_size: int = setting(
         64, "width of the embedding; 0: one-hot input", at_least=0, at_most=LARGEST
     )
-    hidden_size: int = setting(256, "units in each recurrent layer", at_least=1, at_most=LARGEST)
+    hidden_size: int = setting(
+        256, "units in each recurrent layer", at_least=1, at_most=LARGEST, chosen=True
+    )
     num_layers: int = setting(1, "recurrent layers", at_least=1, at_most=100)
     bias: bool = setting(True, "biases in the recurrent layers")
     nonlinearity: str = setting("tanh", "of an rnn cell", choices=("tanh", "relu"))
@@ -80,8 +88,10 @@ class ModelConfig:
         False, "read both ways: a model that fills gaps (charlm fill) and writes no text"
     )
     dropout: float = setting(
-        0.0, "share of each recurrent layer's units zeroed in training",
-        at_least=0, below=1,
+        0.0,
+        "share of each recurrent layer's units zeroed in training; of the last layer the same ones "
+        "at all time steps",
+        at_least=0, below=1, chosen=True,
     )  # fmt: skip
     tied: bool = setting(False, "one matrix for the embedding and the head (sizes must agree)")
     forget_bias: float = setting(1.0, "an LSTM's forget-gate bias at first (not with init torch)")
@@ -139,7 +149,7 @@ class TrainingConfig:
         0.01, "chance per window that a stream's carried state is zeroed", at_least=0, at_most=1
     )
     optimizer: str = setting("adamw", "optimiser", choices=("adamw", "sgd"))
-    lr: float = setting(0.01, "peak learning rate", above=0)
+    lr: float = setting(0.01, "peak learning rate", above=0, chosen=True)
     beta1: float = setting(0.0, "AdamW's decay of the mean gradient", at_least=0, below=1)
     beta2: float = setting(0.99, "AdamW's decay of the mean square", at_least=0, below=1)
     weight_decay: float = setting(0.02, "AdamW's decay of the weight matrices", at_least=0)
@@ -152,11 +162,11 @@ class TrainingConfig:
         "numbers to multiply with in training; bfloat16: half as long, much faster where the "
         "processor knows them (weights, updates and scores stay float32)",
         choices=("float32", "bfloat16"),
+        chosen=True,
     )
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:N or mps")
     threads: int | None = setting(
-        None, "processors to compute with (by default, as many as measuring finds best)",
-        at_least=1, at_most=LARGEST,
+        None, "processors to compute with", at_least=1, at_most=LARGEST, chosen=True,
     )  # fmt: skip
     eval_every: int | None = setting(
         None, "steps between validations (by default, chosen from their cost)", at_least=1

@@ -18,7 +18,8 @@ from typing import Any
 
 import charlm
 from charlm.config import Config
-from charlm.data.corpus import SPLITS, Corpus, open_corpus
+from charlm.data.corpus import Corpus, open_corpus
+from charlm.data.splits import SPLITS
 from charlm.data.vocab import Vocab
 from charlm.errors import CharlmError, ModelError
 from charlm.model.shapes import check_shapes, expected_shapes

@@ -8,13 +8,11 @@ from charlm.cli.inputs import (
     corpus_among,
     load_run,
     need_direction,
-    note,
-    print_json,
     reading_bar,
-    show,
     source_of,
 )
 from charlm.cli.options import json_option, model_option, setting_options
+from charlm.cli.output import note, print_json, show
 from charlm.config import Config
 from charlm.errors import CharlmError, DataError, ModelError, UsageError
 from charlm.settings import configured

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.inputs import check_known, load_run, need_direction, print_json, show
+from charlm.cli.inputs import check_known, load_run, need_direction
 from charlm.cli.options import json_option, model_option
+from charlm.cli.output import print_json, show
 from charlm.errors import DataError, UsageError
 
 if TYPE_CHECKING:

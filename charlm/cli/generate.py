@@ -11,12 +11,10 @@ from charlm.cli.inputs import (
     check_known,
     load_run,
     need_direction,
-    note,
-    print_json,
-    show,
     source_of,
 )
 from charlm.cli.options import changes_of, json_option, model_option, setting_options
+from charlm.cli.output import note, print_json, show
 from charlm.config import GenerationConfig
 from charlm.errors import UsageError
 from charlm.settings import configured
@@ -135,7 +133,7 @@ def _print_as_it_comes(prefix: str, stream: Any, out: TextIO) -> None:
             out.flush()
             flushed = time.monotonic()
     if last != "\n":
-        out.write("\n")
+        show("\n", out=out)
     out.flush()
 
 
@@ -155,6 +153,6 @@ def _print_json(prefix: str, sample: "Sample", seed: int, novel: "Novelty | None
 
 def _print_whole(prefix: str, sample: "Sample", separate: bool) -> None:
     if separate:
-        click.echo(SEPARATOR)
+        show(f"{SEPARATOR}\n")
     whole = prefix + sample.text
     show(whole if whole.endswith("\n") else f"{whole}\n")

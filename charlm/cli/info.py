@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.inputs import how_to_use, load_run, print_json
+from charlm.cli.inputs import how_to_use, load_run
 from charlm.cli.options import json_option
+from charlm.cli.output import print_json, show
 
 if TYPE_CHECKING:
     from charlm.run import Run
@@ -35,9 +36,9 @@ def info(run: str | None, as_json: bool) -> None:
             }
         )
         return
-    click.echo(str(opened.path))
+    show(f"{opened.path}\n")
     for name, text in _lines(opened):
-        click.echo(f"  {name:<12}{text}")
+        show(f"  {name:<12}{text}\n")
 
 
 def _parameters(run: "Run") -> int:

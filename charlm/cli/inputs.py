@@ -1,21 +1,20 @@
-"""What commands read: texts as a source, vocabularies, runs; and what they print in common."""
+"""What commands read: texts as a source, vocabularies, runs."""
 
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
-import click
-
+from charlm.cli.output import note
 from charlm.config import Config, ModelConfig
 from charlm.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
+    from charlm.data.measure import Measured
     from charlm.data.source import Source
     from charlm.data.vocab import Vocab
     from charlm.run import Run
@@ -106,12 +105,31 @@ def check_known(text: str, run: "Run", what: str, instead: str = "") -> None:
         )
 
 
-def build(source: "Source", config: Config, folder: Path, vocab: "Vocab | None") -> "Corpus":
+def build(source: "Source", config: Config, folder: Path, measured: "Measured") -> "Corpus":
     """Prepare a corpus in `folder`, with a progress bar."""
-    from charlm.data.corpus import build_corpus
+    from charlm.data.corpus import write_corpus
 
     with reading_bar(source.name) as progress:
-        return build_corpus(source, config.text, config.data, folder, vocab, progress)
+        return write_corpus(source, config.text, config.data, folder, measured, progress)
+
+
+def measured_text(source: "Source", config: Config, vocab: "Vocab | None") -> "Measured":
+    """What a corpus of the text would be, refused as `build` would refuse it."""
+    from charlm.data.measure import measure
+
+    with noting() as note_later, reading_bar(source.name) as progress:
+        return measure(source, config.text, config.data, vocab, progress, note_later)
+
+
+@contextmanager
+def noting() -> Iterator[Callable[[str], None]]:
+    """Collects notes, and shows them at the end of the block, when no bar is in their way."""
+    notes: list[str] = []
+    try:
+        yield notes.append
+    finally:
+        for message in notes:
+            note(f"note: {message}")
 
 
 @contextmanager
@@ -124,24 +142,6 @@ def reading_bar(name: str) -> Iterator[Callable[[int], None]]:
         disable=not sys.stderr.isatty(),
     ) as bar:  # fmt: skip
         yield lambda size: bar.update(size) and None
-
-
-def show(text: str, *, out: TextIO | None = None) -> None:
-    """Write a text that is not our own: to the letter, but on a terminal without its controls."""
-    from charlm.data.text import for_terminal
-
-    out = out or sys.stdout
-    out.write(for_terminal(text) if out.isatty() else text)
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """One object, one line."""
-    click.echo(json.dumps(value, ensure_ascii=False))
-
-
-def note(message: str) -> None:
-    """Anything that is not a result."""
-    show(message + "\n", out=sys.stderr)
 
 
 def seconds_since(moment: float) -> float:

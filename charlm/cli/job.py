@@ -1,130 +1,130 @@
-"""What `charlm train` is about to do: the text, the settings, the plan, the run folder."""
+"""What `charlm train` is about to do: the text, its measure, the plan, the run folder."""
 
 import dataclasses
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.cli.inputs import build, corpus_among, load_vocab, note, reading_bar, source_of
+from charlm.cli.inputs import build, corpus_among, load_vocab, measured_text, source_of
 from charlm.cli.options import Changes, merged
 from charlm.config import Config
 from charlm.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
+    from charlm.data.measure import Measured
+    from charlm.data.source import Source
     from charlm.data.vocab import Vocab
     from charlm.run import Run
+    from charlm.training.planner import Plan
 
 
+@dataclasses.dataclass(frozen=True)
 class Job:
-    """What to train, before any of it is done: the text and the complete settings."""
+    """A text, or a corpus prepared from one, and how to train on it.
 
-    def __init__(
-        self,
-        inputs: tuple[str, ...],
-        config: Config,
-        given: Changes,
-        start_run: "Run | None",
-        started: float,
-    ) -> None:
-        """given: what of the config is the user's. started: when the command began."""
-        self.config, self._start_run, self._given = config, start_run, given
-        self._started, self._by_time = started, False
-        self._folder = corpus_among(inputs)
-        if self._folder:
-            self._prepared = self._open(self._folder, given)
-            self.config = dataclasses.replace(
-                config, text=self._prepared.text, data=self._prepared.data
-            )
-            self.name = self._folder.resolve().name
+    name: what the run may be called; given: what of the config is the user's; start_run: whose
+    weights to start from.
+    """
+
+    name: str
+    config: Config
+    given: Changes
+    source: "Source | None"
+    prepared: "Corpus | None"
+    start_run: "Run | None"
+
+    def measure(self) -> "Measured":
+        """What there is to train on. Raises DataError where that is too little, or unknown."""
+        from charlm.data.batches import fitting_batch_size
+        from charlm.data.measure import Measured
+
+        if self.prepared:
+            corpus = self.prepared
+            measured = Measured(corpus.vocab, corpus.sha256, corpus.characters, corpus.splits)
         else:
-            self._source = source_of(inputs, config)
-            self.name = self._source.name
-
-    def _open(self, folder: Path, given: Changes) -> "Corpus":
-        from charlm.data.corpus import open_corpus
-
-        fixed = [f"text.{key}" for key in given.get("text", {})]
-        fixed += [f"data.{key}" for key in given.get("data", {}) if key != "input"]
-        if fixed:
-            raise UsageError(f"{folder} is already prepared: {fixed[0]} goes with preprocess")
-        corpus = open_corpus(folder)
-        if self._start_run and corpus.vocab.tokens != self._start_run.vocab.tokens:
-            raise ModelError(
-                f"{folder} has another vocabulary than {self._start_run.path}; prepare it with "
-                f"--vocab {self._start_run.path}"
-            )
-        return corpus
+            assert self.source is not None
+            measured = measured_text(self.source, self.config, self._vocab())
+        training = self.config.training
+        fitting_batch_size(measured.sizes["train"], training.batch_size, training.seq_len)
+        return measured
 
     def _vocab(self) -> "Vocab | None":
         """The vocabulary to use, where it is not to be made from the text."""
-        if self._start_run:
-            return self._start_run.vocab
+        if self.start_run:
+            return self.start_run.vocab
         return load_vocab(Path(self.config.data.vocab)) if self.config.data.vocab else None
 
-    def plan(self) -> str:
-        """What would be trained."""
-        from charlm.data.corpus import count_tokens, split_sizes
-        from charlm.data.vocab import build_vocab
-
-        data = self.config.data
-        if self._folder:
-            sizes, vocab = self._prepared.splits, self._prepared.vocab
-        else:
-            with reading_bar(self.name) as progress:
-                counter, _, _ = count_tokens(self._source, self.config.text, progress)
-            tokens = min(counter.total, data.max_tokens or counter.total)
-            sizes = split_sizes(tokens, data.val_frac, data.test_frac)
-            made = self._vocab()
-            vocab = made or build_vocab(counter, min_freq=data.min_freq, reserve=data.reserve)
-        return self._planned(sizes, len(vocab))
-
-    def _planned(self, sizes: dict[str, int], vocab_size: int) -> str:
-        """Choose what was left open; what will be trained, in three lines."""
+    def plan(self, measured: "Measured", elapsed: Callable[[], float]) -> "Plan":
+        """Choose what was left open. elapsed: seconds since the command began."""
         from charlm.training.planner import plan
 
-        given = self._given
-        if self._start_run:
+        given = self.given
+        if self.start_run:
             # The weights that it starts from have their shape.
-            given = merged(given, {"model": vars(self._start_run.config.model)})
-        chosen = plan(
-            self.config, given, train_tokens=sizes["train"], vocab_size=vocab_size,
-            elapsed=time.monotonic() - self._started,
+            given = merged(given, {"model": vars(self.start_run.config.model)})
+        return plan(
+            self.config, given, train_tokens=measured.sizes["train"],
+            vocab_size=len(measured.vocab), elapsed=elapsed,
         )  # fmt: skip
-        self.config, self._by_time = chosen.config, chosen.epochs is not None
-        return describe(self.name, self.config, sizes, vocab_size, chosen.epochs)
 
-    def make_run(self, output: Path, force: bool) -> None:
+    def make_run(self, config: Config, measured: "Measured", output: Path, force: bool) -> None:
         """Make the run folder, with all but what training adds. On an error nothing is left."""
-        from charlm.data.batches import fitting_batch_size
         from charlm.run import CONFIG, save_run
-        from charlm.storage.folders import check_output, new_folder
+        from charlm.storage.folders import new_folder
 
-        resume = f", go on with it (charlm train --resume {output})"
-        check_output(output, replace=force, marks=(CONFIG,), instead=resume)
-        with new_folder(output, replace=force, marks=(CONFIG,), instead=resume) as staging:
-            if self._folder:
-                corpus, where = self._prepared, str(self._folder.resolve())
+        with new_folder(
+            output, replace=force, marks=(CONFIG,), instead=resuming(output)
+        ) as staging:
+            corpus, where = self.prepared, ""
+            if corpus:
+                where = str(corpus.folder.resolve())
             else:
+                assert self.source is not None
                 (staging / "corpus").mkdir()
-                corpus = build(self._source, self.config, staging / "corpus", self._vocab())
-                where = "corpus"
-            training = self.config.training
-            fitting_batch_size(corpus.splits["train"], training.batch_size, training.seq_len)
-            note(self._planned(corpus.splits, len(corpus.vocab)))
-            if self._by_time:
-                note(_expected(corpus))
-            from charlm.model.device import pick_device
-
-            note(f"device: {pick_device(training.device)}; run: {output}")
-            save_run(staging, self.config, corpus, where)
+                corpus, where = build(self.source, config, staging / "corpus", measured), "corpus"
+            save_run(staging, config, corpus, where)
 
 
-def _expected(corpus: "Corpus") -> str:
+def open_job(
+    inputs: tuple[str, ...], config: Config, given: Changes, start_run: "Run | None"
+) -> Job:
+    """The job that the settings and the named texts, or the one corpus, make up."""
+    folder = corpus_among(inputs)
+    if folder is None:
+        source = source_of(inputs, config)
+        return Job(source.name, config, given, source, None, start_run)
+    corpus = _open(folder, given, start_run)
+    config = dataclasses.replace(config, text=corpus.text, data=corpus.data)
+    return Job(folder.resolve().name, config, given, None, corpus, start_run)
+
+
+def _open(folder: Path, given: Changes, start_run: "Run | None") -> "Corpus":
+    from charlm.data.corpus import open_corpus
+
+    fixed = [f"text.{key}" for key in given.get("text", {})]
+    fixed += [f"data.{key}" for key in given.get("data", {}) if key != "input"]
+    if fixed:
+        raise UsageError(f"{folder} is already prepared: {fixed[0]} goes with preprocess")
+    corpus = open_corpus(folder)
+    if start_run and corpus.vocab.tokens != start_run.vocab.tokens:
+        raise ModelError(
+            f"{folder} has another vocabulary than {start_run.path}; prepare it with "
+            f"--vocab {start_run.path}"
+        )
+    return corpus
+
+
+def resuming(output: Path) -> str:
+    """What else could be done where the output is taken."""
+    return f", go on with it (charlm train --resume {output})"
+
+
+def expectation(corpus: "Corpus") -> str:
     """Where the validation is likely to end."""
     from math import exp
 
-    from charlm.data.corpus import LEAST_TOKENS
+    from charlm.data.splits import LEAST_TOKENS
     from charlm.training.planner import expected_nats
 
     parts = corpus.split("train"), corpus.split("valid")
@@ -138,26 +138,43 @@ def describe(
     name: str, config: Config, sizes: dict[str, int], vocab_size: int, epochs: float | None = None
 ) -> str:
     """The plan in three lines. epochs: how many the time is likely to allow."""
-    from math import prod
-
-    from charlm.model.shapes import expected_shapes
+    from charlm.model.shapes import parameters
 
     model, training = config.model, config.training
     parts = ", ".join(f"{part} {size:,}" for part, size in sizes.items() if size)
-    parameters = sum(map(prod, expected_shapes(model, vocab_size).values()))
     sampling = "windows with gaps" if model.bidirectional else training.sampling
     both = ", bidirectional" * model.bidirectional
     limit = (
         f"{training.max_steps:,} steps" if training.max_steps
         else f"{training.epochs:g} epochs" if training.epochs
-        else f"{training.time or training.default_time:g} s in all"
+        else f"{training.time:g} s in all" if training.time
+        else f"at most {training.default_time:g} s"
     )  # fmt: skip
     return (
         f"text: {name}, vocabulary of {vocab_size:,}; {parts}\n"
-        f"model: {model.rnn_type.upper()} {model.num_layers}×{model.hidden_size}, "
-        f"embedding {model.embedding_size or 'one-hot'}, {parameters:,} parameters{both}\n"
+        f"model: {model.rnn_type.upper()} {model.num_layers}×{model.hidden_size}, embedding "
+        f"{model.embedding_size or 'one-hot'}, {parameters(model, vocab_size):,} parameters{both}\n"
         f"training: {training.batch_size}×{training.seq_len} ({sampling}), "
         f"{training.optimizer} {training.lr:g}, dropout {model.dropout:g}, {limit}"
-        + f", {training.precision}" * (training.precision != "float32")
         + (f", about {epochs:.3g} epochs" if epochs else "")
+        + f", {training.precision}" * (training.precision != "float32")
+        + (f", {training.threads} thread{'s' * (training.threads > 1)}" if training.threads else "")
     )
+
+
+def plan_figures(
+    name: str, config: Config, sizes: dict[str, int], vocab_size: int, epochs: float | None
+) -> dict[str, object]:
+    """The plan for scripts."""
+    from charlm.model.shapes import parameters
+    from charlm.settings import to_dict
+
+    return {
+        "text": name,
+        "vocab_size": vocab_size,
+        "splits": sizes,
+        "parameters": parameters(config.model, vocab_size),
+        "epochs": epochs,
+        "model": to_dict(config.model),
+        "training": to_dict(config.training),
+    }

@@ -48,6 +48,8 @@ def _option(path: str) -> Callable[[Command], Command]:
     text = field.metadata["help"]
     if kind is bool:
         name = f"{name}/--no-{name[2:]}"
+    elif field.metadata["chosen"]:
+        text += "  [default: chosen]"
     elif field.default not in (None, ()):
         default = field.default
         text += f"  [default: {default:g}]" if kind is float else f"  [default: {default}]"

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from charlm.cli.inputs import build, load_vocab, print_json, seconds_since, source_of
+from charlm.cli.inputs import build, load_vocab, measured_text, seconds_since, source_of
 from charlm.cli.options import TEXT_SETTINGS, force_option, json_option, resolve, setting_options
+from charlm.cli.output import print_json, show
 
 
 @click.command()
@@ -32,8 +33,9 @@ def preprocess(
     vocab = load_vocab(Path(config.data.vocab)) if config.data.vocab else None
     source = source_of(inputs, config)
     started = time.monotonic()
+    measured = measured_text(source, config, vocab)
     with new_folder(output, replace=force, marks=(HEADER,)) as folder:
-        corpus = build(source, config, folder, vocab)
+        corpus = build(source, config, folder, measured)
     seconds = seconds_since(started)
     if as_json:
         print_json(
@@ -52,8 +54,8 @@ def preprocess(
     distinct = len(corpus.vocab) - 1 - len(config.data.reserve)
     unit = "characters" if config.text.level == "char" else "words"
     parts = ", ".join(f"{name} {size:,}" for name, size in corpus.splits.items() if size)
-    click.echo(f"{output}: {source.files} file{'s' * (source.files != 1)}")
-    click.echo(f"  {corpus.characters:,} characters, {corpus.tokens:,} {unit} as tokens")
-    click.echo(f"  {distinct:,} distinct {unit}, a vocabulary of {len(corpus.vocab):,}")
-    click.echo(f"  {parts}")
-    click.echo(f"  {corpus.characters / 1e6 / seconds:.1f} million characters a second")
+    show(f"{output}: {source.files} file{'s' * (source.files != 1)}\n")
+    show(f"  {corpus.characters:,} characters, {corpus.tokens:,} {unit} as tokens\n")
+    show(f"  {distinct:,} distinct {unit}, a vocabulary of {len(corpus.vocab):,}\n")
+    show(f"  {parts}\n")
+    show(f"  {corpus.characters / 1e6 / seconds:.1f} million characters a second\n")

@@ -1,13 +1,14 @@
 """charlm train"""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlm.cli import main
-from charlm.cli.inputs import RUNS, how_to_use, load_run, note, print_json
-from charlm.cli.job import Job, describe
+from charlm.cli.inputs import RUNS, how_to_use, load_run
+from charlm.cli.job import Job, describe, expectation, open_job, plan_figures, resuming
 from charlm.cli.options import (
     TEXT_SETTINGS,
     Changes,
@@ -17,11 +18,13 @@ from charlm.cli.options import (
     resolve,
     setting_options,
 )
+from charlm.cli.output import note, print_json, show
 from charlm.config import Config, check
 from charlm.errors import UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
+    from charlm.data.measure import Measured
     from charlm.run import Run
     from charlm.training.session import Result
 
@@ -34,14 +37,16 @@ TRAINING_SETTINGS = [
     "training.time", "training.epochs", "training.max_steps", "training.seq_len",
     "training.batch_size", "training.sampling", "training.optimizer", "training.lr",
     "training.schedule", "training.grad_clip", "training.weight_decay", "training.seed",
-    "training.device", "training.precision", "training.eval_every", "training.save_every",
-    "training.sample_every",
+    "training.device", "training.threads", "training.precision", "training.eval_every",
+    "training.save_every", "training.sample_every",
 ]  # fmt: skip
 # Settings that do not change what a model's weights mean: all others of `model` must agree.
 FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")
 # What a training that is resumed may do otherwise than it began: when it ends, and what shows.
 LIMITS = ("time", "epochs", "max_steps")
-FREE_TO_RESUME = (*LIMITS, "patience", "device", "save_every", "sample_every")
+FREE_TO_RESUME = (
+    *LIMITS, "patience", "device", "threads", "precision", "save_every", "sample_every",
+)  # fmt: skip
 
 
 @click.command()
@@ -90,23 +95,63 @@ def train(
     config, given = resolve(options, base=base, config_file=config_file, assignments=assignments)
     if start_run:
         _refuse_other_settings(config, start_run)
-    job = Job(inputs or config.data.input, config, given, start_run, main.STARTED)
+    _refuse_unused(given, config)
+    _train(open_job(inputs or config.data.input, config, given, start_run),
+           output, force, dry_run, as_json)  # fmt: skip
+
+
+def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: bool) -> None:
+    """Measure the text, plan, make the run, train it."""
+    from charlm.run import CONFIG
+    from charlm.storage.folders import try_output
+
+    if not dry_run:
+        place = output or _free_name(job.name)
+        try_output(place, replace=force, marks=(CONFIG,), instead=resuming(place))
+    measured = job.measure()
+    plan = job.plan(measured, lambda: time.perf_counter() - main.STARTED)
+    about = (job.name, plan.config, measured.sizes, len(measured.vocab), plan.epochs)
     if dry_run:
-        click.echo(job.plan())
+        if as_json:
+            print_json(plan_figures(*about))
+        else:
+            show(describe(*about) + "\n")
         return
-    output = output or _free_name(job.name)
-    job.make_run(output, force)
+    note(describe(*about))
+    output = _make_run(job, plan.config, measured, output, force)
     from charlm.training.session import train_run
 
-    result = train_run(output, job.config, start_run, started=main.STARTED)
-    _show(result, job.config, as_json)
+    result = train_run(output, plan.config, job.start_run, started=main.STARTED)
+    _show(result, plan.config, as_json)
+
+
+def _make_run(
+    job: Job, config: Config, measured: "Measured", named: Path | None, force: bool
+) -> Path:
+    """The folder of the new run: the one that was named, or the next name that is free."""
+    from charlm.model.device import pick_device
+    from charlm.run import open_run
+
+    while True:
+        output = named or _free_name(job.name)
+        try:
+            job.make_run(config, measured, output, force)
+            break
+        except UsageError:
+            # Another training may have taken a name of our choice in the meantime.
+            if named or not output.exists():
+                raise
+    if config.training.time or not (config.training.epochs or config.training.max_steps):
+        note(expectation(open_run(output).open_corpus()))
+    note(f"device: {pick_device(config.training.device)}; run: {output}")
+    return output
 
 
 def _show(result: "Result", config: Config, as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo(f"{result}\n{result.run}: {how_to_use(result.run, config.model)}")
+        show(f"{result}\n{result.run}: {how_to_use(result.run, config.model)}\n")
 
 
 def _resume(
@@ -129,9 +174,16 @@ def _resume(
     run = open_run(path.parent.parent if chosen else path)
     given = given_changes(options, config_file, assignments)
     config = _same_but_for_limits(run, given)
-    note(describe(run.path.name, config, run.open_corpus().splits, len(run.vocab)))
+    if "precision" in given.get("training", {}):
+        _check_precision(config)
+    about = (run.path.name, config, run.open_corpus().splits, len(run.vocab), None)
     if dry_run:
+        if as_json:
+            print_json(plan_figures(*about))
+        else:
+            show(describe(*about) + "\n")
         return
+    note(describe(*about))
     from charlm.training.checkpoint import find_checkpoint
     from charlm.training.session import train_run
 
@@ -158,6 +210,20 @@ def _same_but_for_limits(run: "Run", given: Changes) -> Config:
                     "training is resumed as it was begun"
                 )
     return config
+
+
+def _check_precision(config: Config) -> None:
+    """What was asked for is refused where it is not to be had; what a run had, is done without."""
+    from charlm.model.device import check_precision, pick_device
+
+    training = config.training
+    check_precision(training.precision, pick_device(training.device), config.model.rnn_type)
+
+
+def _refuse_unused(given: Changes, config: Config) -> None:
+    """Refuse what was asked for and would do nothing."""
+    if config.training.optimizer == "sgd" and given.get("training", {}).get("weight_decay"):
+        raise UsageError("training.weight_decay goes with adamw; training.optimizer is sgd")
 
 
 def _refuse_other_settings(config: Config, start_run: "Run") -> None:

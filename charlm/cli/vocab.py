@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.inputs import corpus_among, find_run, load_vocab, print_json, reading_bar, source_of
+from charlm.cli.inputs import corpus_among, find_run, load_vocab, reading_bar, source_of
 from charlm.cli.options import TEXT_SETTINGS, json_option, resolve, setting_options
+from charlm.cli.output import print_json, show
 from charlm.config import Config, TextConfig
 from charlm.errors import ModelError, UsageError
 
@@ -79,7 +80,7 @@ def _open(path: str | None, config: Config, given: bool) -> tuple["Vocab", TextC
 
 
 def _count(path: str, config: Config) -> "Vocab":
-    from charlm.data.corpus import count_tokens
+    from charlm.data.measure import count_tokens
     from charlm.data.vocab import build_vocab, recounted
 
     source = source_of((path,), config)
@@ -120,16 +121,16 @@ def _show(vocab: "Vocab", top: int | None, separator: str | None) -> None:
         for r in _rows(vocab, top)
     ]  # fmt: skip
     if separator:
-        click.echo(separator.join(["id", "token", "code_point", "name", "count", "share"]))
+        show(separator.join(["id", "token", "code_point", "name", "count", "share"]) + "\n")
         for row in rows:
-            click.echo(separator.join(row))
+            show(separator.join(row) + "\n")
         return
     for i, token, code_point, name, count, share in rows:
-        click.echo(f"{i:>6}  {token:<8} {code_point:<8} {count:>9}  {float(share):7.3%}  {name}")
+        show(f"{i:>6}  {token:<8} {code_point:<8} {count:>9}  {float(share):7.3%}  {name}\n")
 
 
 def _show_coverage(vocab: "Vocab", path: str, config: Config, as_json: bool) -> None:
-    from charlm.data.corpus import count_tokens
+    from charlm.data.measure import count_tokens
 
     with reading_bar(path) as progress:
         counter, _, _ = count_tokens(source_of((path,), config), config.text, progress)
@@ -140,7 +141,7 @@ def _show_coverage(vocab: "Vocab", path: str, config: Config, as_json: bool) -> 
         print_json({"tokens": counter.total, "covered": covered, "lacking": ordered})
         return
     share = covered / counter.total if counter.total else 1.0
-    click.echo(f"{covered:,} of {counter.total:,} tokens known ({share:.3%})")
+    show(f"{covered:,} of {counter.total:,} tokens known ({share:.3%})\n")
     _show_tokens("lacking", ordered)
 
 
@@ -153,12 +154,12 @@ def _show_difference(one: "Vocab", other: "Vocab", as_json: bool) -> None:
         return
     _show_tokens("only in the first", only_one)
     _show_tokens("only in the second", only_other)
-    click.echo(f"{moved:,} shared tokens have another id")
+    show(f"{moved:,} shared tokens have another id\n")
 
 
 def _show_tokens(title: str, counts: dict[str, int]) -> None:
     from charlm.data.vocab import describe_token
 
-    click.echo(f"{len(counts):,} {title}")
+    show(f"{len(counts):,} {title}\n")
     for token, count in counts.items():
-        click.echo(f"  {count:>9}  {describe_token(token)}")
+        show(f"  {count:>9}  {describe_token(token)}\n")

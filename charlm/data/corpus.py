@@ -8,12 +8,9 @@ train.bin  valid.bin  test.bin   ids, little-endian, of the narrowest width that
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import accumulate
-from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +19,17 @@ import numpy.typing as npt
 
 import charlm
 from charlm.config import Config, DataConfig, TextConfig
+from charlm.data.measure import Measured, OnNote, OnRead, measure
 from charlm.data.source import Source
+from charlm.data.splits import SPLITS
 from charlm.data.text import clean
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab, id_type, recounted
+from charlm.data.vocab import Vocab, id_type
 from charlm.errors import DataError, ModelError, UsageError
 from charlm.settings import configured, to_dict
 from charlm.storage.files import naming, write_json
 
 CORPUS_FORMAT = 1
 HEADER = "corpus.json"
-SPLITS = ("train", "valid", "test")
-# A part that is scored needs one token to read and one to predict.
-LEAST_TOKENS = 2
-
-# Told of every piece that was read, in bytes of UTF-8.
-OnRead = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -68,49 +61,6 @@ def is_corpus(path: Path) -> bool:
     return (path / HEADER).is_file()
 
 
-def split_sizes(tokens: int, val_frac: float, test_frac: float) -> dict[str, int]:
-    """Contiguous parts in the order train, valid, test; train has floor(n * (1 - val - test)).
-
-    Reckoned in decimal: as binary fractions, 0.1 and 0.2 would now and then cost a token.
-    """
-    val, test = Decimal(str(val_frac)), Decimal(str(test_frac))
-    train = floor(tokens * (1 - val - test))
-    train_and_valid = floor(tokens * (1 - test)) if val else train
-    return {"train": train, "valid": train_and_valid - train, "test": tokens - train_and_valid}
-
-
-def check_sizes(sizes: dict[str, int], config: DataConfig, source: str) -> None:
-    """Refuse a text too short to train on and to score. Raises DataError."""
-    wanted = {"train": True, "valid": config.val_frac > 0, "test": config.test_frac > 0}
-    short = [part for part in SPLITS if wanted[part] and sizes[part] < LEAST_TOKENS]
-    if not short:
-        return
-    tokens, needed = sum(sizes.values()), LEAST_TOKENS
-    while any(
-        wanted[part] and size < LEAST_TOKENS
-        for part, size in split_sizes(needed, config.val_frac, config.test_frac).items()
-    ):
-        needed += 1
-    raise DataError(
-        f"{source}: the text has {tokens} tokens, need at least {needed} for a {short[0]} part of "
-        f"{LEAST_TOKENS} (see --val-frac)"
-    )
-
-
-def count_tokens(
-    source: Source, config: TextConfig, progress: OnRead
-) -> tuple[TokenCounter, str, int]:
-    """One pass over the text: token counts, SHA-256 of the cleaned text, its characters."""
-    counter, digest, characters = TokenCounter(config.level), hashlib.sha256(), 0
-    for piece in clean(source.read(), config):
-        counter.add(piece)
-        data = piece.encode("utf-8", "surrogatepass")
-        digest.update(data)
-        characters += len(piece)
-        progress(len(data))
-    return counter, digest.hexdigest(), characters
-
-
 def build_corpus(
     source: Source,
     text: TextConfig,
@@ -118,25 +68,34 @@ def build_corpus(
     folder: Path,
     vocab: Vocab | None = None,
     progress: OnRead = lambda size: None,
+    note: OnNote = lambda message: None,
 ) -> Corpus:
     """Read `source` twice, to count and to encode, and write a corpus into an existing folder.
 
     `vocab`: use these ids and no others. Memory stays constant but for the vocabulary.
-    Raises DataError if the text is too short or changes between the two passes.
+    Raises DataError if the text is too short, mostly unknown to `vocab`, or changes between the two
+    passes.
     """
-    counter, sha256, characters = count_tokens(source, text, progress)
-    if vocab is None:
-        vocab = build_vocab(counter, min_freq=data.min_freq, reserve=data.reserve)
-    elif vocab.level != text.level:
-        raise UsageError(f"--vocab is by {vocab.level}, the text by {text.level} (--level)")
-    else:
-        vocab = recounted(vocab, counter)
-    tokens = min(counter.total, data.max_tokens or counter.total)
-    sizes = split_sizes(tokens, data.val_frac, data.test_frac)
-    check_sizes(sizes, data, source.label)
-    if _write_splits(source, text, vocab, sizes, folder, progress) != sha256:
+    measured = measure(source, text, data, vocab, progress, note)
+    return write_corpus(source, text, data, folder, measured, progress)
+
+
+def write_corpus(
+    source: Source,
+    text: TextConfig,
+    data: DataConfig,
+    folder: Path,
+    measured: Measured,
+    progress: OnRead = lambda size: None,
+) -> Corpus:
+    """Encode a text that has been measured, and write a corpus into an existing folder.
+
+    Raises DataError if the text is no longer the one that was measured.
+    """
+    vocab, sizes = measured.vocab, measured.sizes
+    if _write_splits(source, text, vocab, sizes, folder, progress) != measured.sha256:
         raise DataError(f"{source.label}: the text changed while it was being read; run it again")
-    corpus = Corpus(folder, text, data, vocab, sha256, characters, sizes)
+    corpus = Corpus(folder, text, data, vocab, measured.sha256, measured.characters, sizes)
     vocab.save(folder / "vocab.json")
     write_json(folder / HEADER, _header(corpus))
     return corpus

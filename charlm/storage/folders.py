@@ -104,6 +104,21 @@ def new_folder(
         raise
 
 
+def try_output(
+    path: Path, *, replace: bool = False, marks: tuple[str, ...] = (), instead: str = ""
+) -> None:
+    """`check_output`, and a folder made there and removed: before long work, of which it would be a
+    pity.
+    """
+    check_output(path, replace=replace, marks=marks, instead=instead)
+    with naming(path):
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+        files.before_operation("make folder", path)
+        tried = temporary_name(parent / path.name)
+        tried.mkdir()
+        tried.rmdir()
+
+
 def check_output(path: Path, *, replace: bool, marks: tuple[str, ...], instead: str = "") -> None:
     """Refuse an output folder that is in the way, before any work is done."""
     with naming(path):

@@ -51,6 +51,9 @@ SHORT_TEXT = 500_000
 MORE_DROPOUT, MOST_DROPOUT = 0.2, 0.5
 # And one of fewer tokens still is worth no more units, however often it is read.
 MOST_UNITS = ((300, 32), (5_000, 64), (50_000, 128), (150_000, 256))
+# One of so few tokens to a symbol has hardly more to teach than how frequent each is; by the usual
+# rates it would be learned by heart before the first validation.
+SPARSE, SPARSE_RATE = 4.0, 2e-4
 # AdamW's rates are next to nothing to SGD, which takes one so large where gradients are clipped.
 SGD_RATE = 1.0
 GPU_SECONDS = 180.0
@@ -102,7 +105,7 @@ def plan(
             return asked if in_time >= asked else 0.0
         return min(in_time, worth)
 
-    recipes = () if config.model.bidirectional else tuple(_recipes(train_tokens))
+    recipes = () if config.model.bidirectional else tuple(_recipes(train_tokens, vocab_size))
     if recipes:
         config = _fitting(config, recipes[0], given) or config
     config, its_speed = _fastest(config, given, speed)
@@ -141,13 +144,15 @@ def _epochs_worth(config: Config, train_tokens: int) -> float:
     return worth_steps(train_tokens / tokens_a_step) * tokens_a_step / train_tokens
 
 
-def _recipes(train_tokens: int) -> Iterator[Recipe]:
-    """Those for a text of this length."""
+def _recipes(train_tokens: int, vocab_size: int) -> Iterator[Recipe]:
+    """Those for a text of this length and so many symbols."""
     most = next((units for tokens, units in MOST_UNITS if train_tokens < tokens), None)
     for recipe in RECIPES:
         units, dropout, lr = recipe.units, recipe.dropout, recipe.lr
         if most is not None and units > most:
             units, lr = most, RECIPES[0].lr
+        if train_tokens < SPARSE * vocab_size:
+            lr = SPARSE_RATE
         if dropout and train_tokens < SHORT_TEXT:
             dropout = min(MOST_DROPOUT, dropout + MORE_DROPOUT)
         yield Recipe(recipe.epochs, units, dropout, lr)

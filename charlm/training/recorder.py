@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from charlm.evaluation.metrics import Score, train_perplexity_name
-from charlm.model.device import conditions
 from charlm.model.network import weights_of
 from charlm.run import METRICS, SAMPLES
 from charlm.storage.files import append, size, truncate
 from charlm.training.checkpoint import save_checkpoint, save_model
-from charlm.training.limits import limits_of
 from charlm.training.progress import Progress
 from charlm.training.resume_point import ResumePoint
 from charlm.training.samples import sample
@@ -75,29 +73,16 @@ class Recorder:
 
     def checkpoint_due(self, trainer: Trainer) -> None:
         """Write a resume point, and where nothing is validated, the model so far."""
-        save_checkpoint(self.run, trainer, self._point(trainer))
-        if trainer.done and not trainer.validates:
-            self.save_model(trainer, None)
-
-    def _point(self, trainer: Trainer) -> ResumePoint:
-        best = trainer.best
-        return ResumePoint(
-            step=trainer.done,
-            tokens=trainer.tokens,
-            parts=trainer.gradient.parts,
-            total_steps=trainer.limit.total,
-            planned=trainer.limit.planned,
-            last_milestone=trainer.last_milestone,
-            last_validation=trainer.last_validation,
-            best=(str(best.nats_per_token), best.step, best.failures),
-            limits=limits_of(trainer.config.training),
+        point = trainer.resume_point(
             seconds=self.seconds,
             seconds_of_all=self._seconds_of_all + time.perf_counter() - self._command_started,
             best_score=self.best_score,
             logged={name: size(self.run / name) for name in (METRICS, SAMPLES)},
             precisions=self._precisions,
-            conditions=conditions(trainer.device),
         )
+        save_checkpoint(self.run, trainer, point)
+        if trainer.done and not trainer.validates:
+            self.save_model(trainer, None)
 
     def sample_due(self, trainer: Trainer) -> None:
         """Write a sample drawn from the weights of the moment."""

@@ -34,10 +34,10 @@ class ResumePoint:
     last_validation: int
     best: tuple[str, int, int]
     limits: tuple[float | None, ...]
-    seconds: float
-    seconds_of_all: float
-    best_score: Score | None
-    logged: Mapping[str, int]
+    seconds: float = 0.0
+    seconds_of_all: float = 0.0
+    best_score: Score | None = None
+    logged: Mapping[str, int] = field(default_factory=dict)
     precisions: tuple[tuple[int, str], ...] = ()
     conditions: Mapping[str, str | int] = field(default_factory=dict)
 

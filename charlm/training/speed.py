@@ -8,6 +8,7 @@ import torch
 
 from charlm.config import Config
 from charlm.data.batches import Batch
+from charlm.errors import OutOfMemoryError
 from charlm.model.device import computing, pick_device, trains_in
 from charlm.model.network import CharLM
 from charlm.model.shapes import parameters
@@ -44,7 +45,7 @@ class Speed:
         started = self._now()
         try:
             seconds = self._seconds_a_step(config)
-        except RuntimeError:  # no memory for it, or the device knows no such thing
+        except (RuntimeError, MemoryError, OutOfMemoryError):  # or the device knows no such thing
             return None
         finally:
             self._left -= self._now() - started

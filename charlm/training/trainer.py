@@ -4,22 +4,24 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from charlm.config import Config, TrainingConfig
 from charlm.data.batches import SAMPLINGS, Batch, Batches, MaskedWindows, MaskShape
-from charlm.data.corpus import LEAST_TOKENS, Corpus
+from charlm.data.corpus import Corpus
+from charlm.data.splits import LEAST_TOKENS
 from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
-from charlm.model.device import check_precision, pick_device
+from charlm.model.device import check_precision, conditions, pick_device
 from charlm.model.network import CharLM
 from charlm.training.gradient import Gradient
 from charlm.training.last_epoch import LastEpoch
-from charlm.training.limits import make_limit, validation_steps, validations
+from charlm.training.limits import limits_of, make_limit, validation_steps, validations
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
 from charlm.training.resume_point import ResumePoint
 
@@ -27,6 +29,8 @@ from charlm.training.resume_point import ResumePoint
 SECONDS_BETWEEN_SAVES = 60.0
 # Before so many steps nobody gives up: a short text's validations are only a few steps apart.
 LEAST_STEPS_TO_GIVE_UP = 500
+# How many tokens are enough to tell how frequent each is.
+MOST_COUNTED = 1 << 22
 
 
 class Watcher(Protocol):
@@ -101,6 +105,8 @@ class Trainer:
         check_precision(settings.precision, self.device, config.model.rnn_type)
         torch.manual_seed(settings.seed)
         self.model = CharLM(config.model, len(corpus.vocab)).to(self.device)
+        if config.model.init == "orthogonal":
+            self._begin_at_the_frequencies()
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
         self.gradient = Gradient(self.model, config)
         self.batches = make_batches(config, corpus)
@@ -117,6 +123,18 @@ class Trainer:
             settings, self.batches.per_epoch, self._validation_cost,
             started or time.perf_counter(), before,
         )  # fmt: skip
+
+    def _begin_at_the_frequencies(self) -> None:
+        """Set the head's biases to the log of each token's frequency in the training part.
+
+        That is what a model would learn first; so it need not. Smoothed as the unigram baseline is.
+        """
+        size = len(self.corpus.vocab)
+        counts = np.bincount(self.corpus.split("train")[:MOST_COUNTED], minlength=size)
+        seen = np.count_nonzero(counts)
+        frequencies = (counts + seen / size) / (counts.sum() + seen)
+        with torch.no_grad():
+            self.model.head.bias.copy_(torch.from_numpy(np.log(frequencies)))
 
     def step(self, batch: Batch) -> float:
         """One update of the weights; the loss before it, in nats per token.
@@ -233,6 +251,23 @@ class Trainer:
         else:
             score = evaluate(self.model, self.valid, self.corpus.vocab)
         watcher.validated(self, score, self.best.take(score, self.done))
+
+    def resume_point(self, **of_the_command: Any) -> ResumePoint:
+        """Where it is. of_the_command: what a command knows beside it."""
+        best = self.best
+        return ResumePoint(
+            step=self.done,
+            tokens=self.tokens,
+            parts=self.gradient.parts,
+            total_steps=self.limit.total,
+            planned=self.limit.planned,
+            last_milestone=self.last_milestone,
+            last_validation=self.last_validation,
+            best=(str(best.nats_per_token), best.step, best.failures),
+            limits=limits_of(self.config.training),
+            conditions=conditions(self.device),
+            **of_the_command,
+        )
 
     def go_on_from(self, point: ResumePoint) -> None:
         """Take over the counters of a resume point; the arrays come by `checkpoint.restore`."""

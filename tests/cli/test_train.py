@@ -79,12 +79,15 @@ def test_init_from_takes_over_weights_and_vocabulary(charlm, trained: Path, tmp_
 
 
 def test_a_dry_run_shows_the_plan_and_makes_nothing(charlm, text_file: Path) -> None:
-    result = charlm("train", text_file, "--dry-run", "--epochs", "3")
+    options = ["--dry-run", "--epochs", "3", "--precision", "float32"]
+    result = charlm("train", text_file, *options)
     assert result.out.splitlines() == [
         "text: nonsense, vocabulary of 9; train 3,600, valid 400",
-        "model: LSTM 1×256, embedding 64, 332,617 parameters",
-        "training: 32×32 (sequential), adamw 0.01, dropout 0, 3 epochs",
+        "model: LSTM 1×64, embedding 64, 34,441 parameters",
+        "training: 32×32 (sequential), adamw 0.01, dropout 0.3, 3 epochs, 1 thread",
     ]
+    figures = json.loads(charlm("train", text_file, *options, "--json").out)
+    assert (figures["text"], figures["model"]["hidden_size"]) == ("nonsense", 64)
     assert list(Path().iterdir()) == []
 
 

@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 from charlm.config import DataConfig, TextConfig
 from charlm.data.corpus import (
     HEADER,
-    SPLITS,
     build_corpus,
-    check_sizes,
     open_corpus,
-    split_sizes,
 )
 from charlm.data.source import Source, text_source
+from charlm.data.splits import SPLITS, check_sizes, split_sizes
 from charlm.data.vocab import id_type
 from charlm.errors import CharlmError, DataError, UsageError
 

@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from charlm.config import ModelConfig
-from charlm.errors import UsageError
 from charlm.model.cells import State
-from charlm.model.device import devices, pick_device
 from charlm.model.network import (
     IMPLEMENTATIONS,
     CharLM,
@@ -195,21 +193,6 @@ def test_a_carried_state_is_zeroed_where_asked() -> None:
 def test_map_state_reaches_every_part() -> None:
     one = torch.ones(1, 1, 1)
     assert parts(map_state((one, one), lambda part: part * 2)) == (one * 2, one * 2)
-
-
-def test_row_19_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UsageError) as error:
-        pick_device("cuda:99")
-    assert str(error.value) == f"--device cuda:99: this machine has {', '.join(devices())}"
-    assert pick_device("cpu") == torch.device("cpu")
-    assert str(pick_device("auto")) == devices()[0]
-
-
-def test_a_gpu_is_preferred_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert devices()[:2] == ["cuda:0", "cuda:1"]
-    assert pick_device("auto") == pick_device("cuda") == torch.device("cuda:0")
-    assert pick_device("cuda:1") == torch.device("cuda:1")
 
 
 def test_dropout_zeroes_the_same_units_at_every_step_and_none_in_evaluation() -> None:

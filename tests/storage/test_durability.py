@@ -188,7 +188,7 @@ def test_row_10_a_good_checkpoint_at_every_moment(
     trainer: Trainer, tmp_path: Path, fails: bool
 ) -> None:
     def save(run: Path) -> None:
-        save_checkpoint(run, trainer, {})
+        save_checkpoint(run, trainer, trainer.resume_point())
 
     for number in itertools.count(1):
         run = tmp_path / f"run-{number}"

@@ -1,69 +1,118 @@
-"""The plan fits the time, the text and what the user asked for."""
+"""The plan fits the limit, the text, the machine and what the user asked for."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from charlm.config import Config
+from charlm.config import Config, check
+from charlm.errors import UsageError
 from charlm.settings import configured
 from charlm.training import planner
-from charlm.training.planner import (
-    MOST_EPOCHS,
-    RECIPES,
-    expected_nats,
-    plan,
-    tokens_per_second,
-)
+from charlm.training.limits import LEAST_STEPS, MOST_EPOCHS
+from charlm.training.planner import RECIPES, Plan, Recipe, expected_nats, plan
+from charlm.training.speed import Speed
+
+Measure = Callable[[Config], float | None]
 
 
 @pytest.fixture(autouse=True)
-def speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that trains any model at 100,000 tokens a second."""
-    monkeypatch.setattr(planner, "tokens_per_second", lambda config, vocab_size: 1e5)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "usable_cores", lambda: 1)
+
+
+def always(tokens_per_second: float) -> Measure:
+    """A machine that trains any model at one speed, and knows no bfloat16."""
+    return lambda config: None if config.training.precision == "bfloat16" else tokens_per_second
+
+
+def by_units(**speeds: float) -> Measure:
+    return lambda config: (
+        None if config.training.precision == "bfloat16"
+        else speeds[f"h{config.model.hidden_size}"]
+    )  # fmt: skip
 
 
 def planned(
-    given: dict[str, Any], *, tokens: int = 1_000_000, elapsed: float = 0.0
-) -> planner.Plan:
+    given: dict[str, Any],
+    *,
+    tokens: int = 1_000_000,
+    vocab_size: int = 20,
+    elapsed: float = 0.0,
+    speed: Measure | None = None,
+) -> Plan:
     config = configured(Config(), given)
-    return plan(config, given, train_tokens=tokens, vocab_size=50, elapsed=elapsed)
+    return plan(config, given, train_tokens=tokens, vocab_size=vocab_size,
+                elapsed=lambda: elapsed, speed=speed or always(1e5))  # fmt: skip
+
+
+def follows(found: Plan, recipe: Recipe) -> bool:
+    model, training = found.config.model, found.config.training
+    return Recipe(recipe.epochs, model.hidden_size, model.dropout, training.lr) == recipe
 
 
 @pytest.mark.parametrize("number", range(len(RECIPES)))
-def test_the_epochs_that_the_time_allows_choose_the_recipe(
-    monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def speed(config: Config, vocab_size: int) -> float:
-        return {256: 1e5, 384: 6e4, 512: 4e4, 768: 2e4}[config.model.hidden_size]
-
-    monkeypatch.setattr(planner, "tokens_per_second", speed)
-    configs = [configured(Config(), recipe) for _, recipe in RECIPES[: number + 1]]
-    needed = [1.01e6 * epochs / speed(config, 50)
-              for config, (epochs, _) in zip(configs, RECIPES, strict=False)]  # fmt: skip
-    seconds = max(needed) or 1.0
-    found = planned({"training": {"time": seconds}})
-    assert found.epochs == pytest.approx(seconds * speed(configs[-1], 50) / 1e6)
-    assert found.config == configured(configs[-1], {"training": {"time": seconds}})
+def test_the_epochs_that_the_time_allows_choose_the_recipe(number: int) -> None:
+    speeds = {256: 1e5, 384: 6e4, 512: 4e4, 768: 2e4}
+    recipes = RECIPES[: number + 1]
+    seconds = max(1.01e6 * recipe.epochs / speeds[recipe.units] for recipe in recipes) or 1.0
+    found = planned({"training": {"time": seconds}},
+                    speed=by_units(**{f"h{k}": v for k, v in speeds.items()}))  # fmt: skip
+    assert follows(found, recipes[-1])
+    assert found.epochs == pytest.approx(seconds * speeds[recipes[-1].units] / 1e6)
 
 
-def test_a_recipe_too_slow_to_read_the_text_often_enough_is_left(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def speed(config: Config, vocab_size: int) -> float:
-        return 1e5 if config.model.hidden_size < 768 else 2e4
-
-    monkeypatch.setattr(planner, "tokens_per_second", speed)
-    found = planned({"training": {"time": 150.0}})
+def test_a_recipe_too_slow_to_read_the_text_often_enough_is_left() -> None:
+    found = planned({"training": {"time": 150.0}},
+                    speed=by_units(h256=1e5, h384=1e5, h512=1e5, h768=2e4))  # fmt: skip
     assert found.config.model.hidden_size == 512
     assert found.epochs == pytest.approx(15)
 
 
 @pytest.mark.parametrize(("epochs", "dropout"), [(1, 0.0), (4, 0.3), (5.5, 0.5), (30, 0.5)])
 def test_of_a_short_text_more_is_dropped(epochs: float, dropout: float) -> None:
-    found = planned({"training": {"time": epochs}}, tokens=100_000)
+    found = planned({"training": {"time": 2 * epochs}}, tokens=200_000)
     assert found.config.model.dropout == pytest.approx(dropout)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "units"), [(90, 32), (1350, 64), (18_000, 128), (100_000, 256), (180_000, 768)]
+)
+def test_a_short_text_is_worth_few_units(tokens: int, units: int) -> None:
+    found = planned({}, tokens=tokens)
+    assert (found.config.model.hidden_size, found.config.model.dropout) == (units, 0.5)
+    assert found.config.training.lr == (0.01 if units <= 256 else 0.004)
+
+
+def test_a_text_with_hardly_more_tokens_than_symbols_is_learned_slowly() -> None:
+    for tokens, rate in ((1350, planner.SPARSE_RATE), (18_000, 0.01)):
+        assert planned({}, tokens=tokens, vocab_size=600).config.training.lr == rate
+
+
+@pytest.mark.parametrize(
+    ("given", "epochs"),
+    [
+        ({"training": {"epochs": 30.0}}, 30),
+        ({"training": {"max_steps": 29_300}}, 30),
+        ({"training": {"epochs": 1.0}}, 1),
+        ({"training": {"max_steps": 5}}, 0.005),
+    ],
+)
+def test_epochs_and_steps_are_planned_for_as_the_time_is(
+    given: dict[str, Any], epochs: float
+) -> None:
+    found, by_time = planned(given), planned({"training": {"time": epochs * 10}})
+    assert found.config.model == by_time.config.model
+    assert found.config.training.lr == by_time.config.training.lr
+    assert found.epochs is None  # they are the user's to know
+
+
+def test_epochs_that_would_take_a_large_model_too_long_are_made_by_a_smaller_one() -> None:
+    found = planned({"training": {"epochs": 30.0}},
+                    speed=by_units(h256=1e5, h384=6e4, h512=4e4))  # fmt: skip
+    assert found.config.model.hidden_size == 384
 
 
 def test_a_larger_model_than_the_recipes_is_given_a_lower_rate() -> None:
@@ -76,20 +125,93 @@ def test_a_larger_model_than_the_recipes_is_given_a_lower_rate() -> None:
     assert planned(given).config.training.lr == 0.02
 
 
-@pytest.mark.parametrize(("times", "chosen"), [(1.5, "bfloat16"), (1.05, "float32")])
-def test_half_the_precision_is_chosen_where_it_is_much_faster(
-    monkeypatch: pytest.MonkeyPatch, times: float, chosen: str
+def test_sgd_has_a_rate_of_its_own() -> None:
+    given = {"training": {"optimizer": "sgd", "time": 5.0}}
+    assert planned(given).config.training.lr == planner.SGD_RATE
+
+
+@pytest.mark.parametrize("seconds", [5.0, 300.0])
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"tied": True, "embedding_size": 256},
+        {"tied": True, "embedding_size": 100, "hidden_size": 100},
+        {"proj_size": 200},
+        {"proj_size": 500, "hidden_size": 600},
+        {"proj_size": 64, "tied": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("tokens", [1_000, 1_000_000])
+def test_no_plan_breaks_a_setting_that_was_given(
+    model: dict[str, Any], seconds: float, tokens: int
 ) -> None:
-    def speed(config: Config, vocab_size: int) -> float:
+    given = {"model": model, "training": {"time": seconds}}
+    found = planned(given, tokens=tokens)
+    check(found.config)
+    for name, value in model.items():
+        assert getattr(found.config.model, name) == value
+
+
+@pytest.mark.parametrize(("times", "chosen"), [(1.5, "bfloat16"), (1.05, "float32")])
+def test_half_the_precision_is_chosen_where_it_is_much_faster(times: float, chosen: str) -> None:
+    def speed(config: Config) -> float:
         return 1e5 * (times if config.training.precision == "bfloat16" else 1)
 
-    monkeypatch.setattr(planner, "tokens_per_second", speed)
-    found = planned({"training": {"time": 100.0}})
+    found = planned({"training": {"time": 100.0}}, speed=speed)
     assert found.config.training.precision == chosen
     assert found.epochs == pytest.approx(10 * (times if chosen == "bfloat16" else 1))
     for given in ({"training": {"precision": "float32"}}, {"model": {"implementation": "scratch"}}):
         given.setdefault("training", {})["time"] = 100.0
-        assert planned(given).config.training.precision == "float32"
+        assert planned(given, speed=speed).config.training.precision == "float32"
+
+
+def test_a_precision_that_was_asked_for_and_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("charlm.model.device.trains_in", lambda *what: what[0] == "float32")
+    with pytest.raises(UsageError, match="precision bfloat16: torch cannot train an LSTM in it"):
+        planned({"training": {"precision": "bfloat16"}})
+
+
+def threads_of(given: dict[str, Any], speeds: dict[int, float | None]) -> tuple[int | None, list]:
+    tried = []
+
+    def speed(config: Config) -> float | None:
+        if config.training.precision == "bfloat16":
+            return None
+        tried.append(config.training.threads)
+        return speeds[config.training.threads or 0]
+
+    found = planned({**given, "model": {"hidden_size": 8}}, speed=speed)
+    return found.config.training.threads, tried
+
+
+def test_as_many_threads_as_are_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "usable_cores", lambda: 6)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    given = {"training": {"time": 5.0}}
+    assert threads_of(given, {1: 10, 2: 20, 4: 15}) == (2, [1, 2, 4])
+    assert threads_of(given, {1: 10, 2: 20, 4: 30, 6: 40}) == (6, [1, 2, 4, 6])
+    assert threads_of(given, {1: 10, 2: None}) == (1, [1, 2])
+    fixed = {"training": {"time": 5.0, "threads": 3}}
+    assert threads_of(fixed, {3: 10}) == (3, [3])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert threads_of(given, {1: 10}) == (1, [1])
+
+
+def test_the_processor_is_taken_where_it_is_much_faster_than_the_accelerator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(planner, "pick_device", lambda name: torch.device(
+        "mps" if name == "auto" else name))  # fmt: skip
+    for speed, chosen in ((3e5, "cpu"), (1.1e5, "auto")):
+
+        def measured(config: Config, cpu: float = speed) -> float:
+            return cpu if config.training.device == "cpu" else 1e5
+
+        found = planned({"training": {"time": 5.0}}, speed=measured)
+        assert found.config.training.device == chosen
 
 
 def test_what_was_given_is_kept() -> None:
@@ -99,34 +221,73 @@ def test_what_was_given_is_kept() -> None:
     assert found.config.training.seq_len == 20
 
 
-def test_time_that_is_over_does_not_count() -> None:
+def test_time_that_is_over_does_not_count_nor_that_of_measuring() -> None:
     late = planned({"training": {"time": 100.0}}, elapsed=95.0)
     assert late.epochs == pytest.approx(0.5)
-    assert late.config.model == configured(Config(), RECIPES[0][1]).model
+    assert follows(late, RECIPES[0])
+    clock = iter(range(0, 10_000, 10))
+    config = configured(Config(), given := {"training": {"time": 100.0}})
+    found = plan(config, given, train_tokens=10**6, vocab_size=50, speed=always(1e5),
+                 elapsed=lambda: next(clock))  # fmt: skip
+    assert found.epochs is not None
+    assert found.epochs < 9
 
 
-@pytest.mark.parametrize(
-    "given",
-    [{"training": {"epochs": 50.0}}, {"training": {"max_steps": 5}},
-     {"model": {"bidirectional": True}}],
-)  # fmt: skip
-def test_an_experiment_of_the_users_own_is_left_alone(given: dict[str, Any]) -> None:
-    assert planned(given) == planner.Plan(configured(Config(), given))
+def test_of_a_model_that_reads_both_ways_the_sizes_are_left_alone() -> None:
+    given = {"model": {"bidirectional": True}}
+    found = planned(given)
+    assert found.config.model == configured(Config(), given).model
+    assert found.config.training.threads == 1
 
 
-def test_without_a_limit_the_time_is_what_the_text_is_worth() -> None:
-    short = planned({})
-    assert short.epochs == pytest.approx(MOST_EPOCHS)
-    assert short.config.training.time == pytest.approx(MOST_EPOCHS * 10)
-    long = planned({}, tokens=10**9)
-    assert long.config.training.time == Config().training.default_time
+@pytest.mark.parametrize("tokens", [90, 1350, 18_000, 180_000, 10**6, 10**9])
+def test_without_a_limit_the_text_is_read_as_often_as_it_is_worth(tokens: int) -> None:
+    found = planned({}, tokens=tokens)
+    worth = max(MOST_EPOCHS, LEAST_STEPS * 1024 / tokens)
+    assert found.epochs == pytest.approx(min(worth, 600 * 1e5 / tokens), rel=0.01)
+    assert found.config.training.time is None
 
 
-def test_the_speed_is_measured_and_chance_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_planned_by_what_cannot_be_trained() -> None:
+    assert planned({"training": {"time": 5.0}}, speed=lambda config: None).epochs is None
+
+
+def test_the_speed_is_measured_and_chance_left_as_it_was() -> None:
     before = torch.get_rng_state()
     config = configured(Config(), {"model": {"hidden_size": 8, "dropout": 0.5}})
-    assert 1e3 < tokens_per_second(config, 10) < 1e8
+    speed = Speed(10, 1.0)(config)
+    assert speed is not None
+    assert 1e3 < speed < 1e8
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class Clock:
+    """Each look at it takes `tick` seconds."""
+
+    def __init__(self, tick: float) -> None:
+        self.time, self.tick = 0.0, tick
+
+    def __call__(self) -> float:
+        self.time += self.tick
+        return self.time
+
+
+@pytest.mark.parametrize("tick", [0.001, 0.1, 2.0])
+def test_measuring_keeps_to_its_time(tick: float) -> None:
+    clock = Clock(tick)
+    speed = Speed(10, 3.0, now=clock)
+    for units in (8, 8, 16, 24, 32, 48, 64):
+        speed(configured(Config(), {"model": {"hidden_size": units}}))
+    # The first is made whatever it takes: a step is two looks, a measurement two more.
+    assert clock.time <= 3.0 + 4 * tick
+
+
+def test_what_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr("charlm.training.speed.Gradient", fails)
+    assert Speed(10, 1.0)(Config()) is None
 
 
 def test_what_to_expect_follows_from_the_text() -> None:

@@ -5,13 +5,16 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from charlm.model.device import trains_in
 from charlm.run import open_run
-from charlm.storage.tensors import digest, read_tensors
+from charlm.storage.tensors import digest, read_tensors, write_tensors
 from charlm.training.trainer import Trainer
 
 Charlm = Callable[..., Any]
@@ -65,6 +68,8 @@ def test_row_01_a_killed_training_resumed_equals_one_never_killed(
     charlm: Charlm, killed_at: Any, text_file: Path, tiny_options: list[str], step: int, cell: str,
     precision: str,
 ) -> None:  # fmt: skip
+    if not trains_in(precision, torch.device("cpu"), cell):
+        pytest.skip(f"this processor trains no {cell} in {precision}")
     options = [*tiny_options, *STEPS, "--rnn-type", cell, "--dropout", "0.2"]
     options += ["--precision", precision]
     assert charlm("train", text_file, *options, "-o", "whole").code == 0
@@ -151,6 +156,48 @@ def test_a_finished_run_is_left_as_it_is(
     assert again.code == 0
     assert json.loads(again.out)["valid"] == json.loads(done.out)["valid"]
     assert {p: p.read_bytes() for p in Path("run").rglob("*") if p.is_file()} == files
+
+
+def test_a_run_begun_in_bfloat16_goes_on_in_float32_where_it_must(
+    charlm: Charlm, killed_at: Any, monkeypatch: Any, text_file: Path, tiny_options: list[str]
+) -> None:
+    def none_here(precision: str, device: torch.device, cell: str) -> bool:
+        return precision == "float32"
+
+    # Whatever this processor knows: the run says bfloat16.
+    options = [*tiny_options, *STEPS, "--precision", "bfloat16", "-o", "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr("charlm.model.device.trains_in", lambda *what: True)
+        patch.setattr("charlm.training.gradient.in_precision", lambda *what: nullcontext())
+        killed_at(10, text_file, *options)
+    monkeypatch.setattr("charlm.model.device.trains_in", none_here)
+    monkeypatch.setattr("charlm.training.session.trains_in", none_here)
+    refused = charlm("train", "--resume", "run", "--precision", "bfloat16")
+    assert refused.code == 2
+    assert "training.precision bfloat16: torch cannot train an LSTM in it" in refused.err
+    resumed = charlm("train", "--resume", "run")
+    assert resumed.code == 0, resumed.err
+    warnings = [line for line in resumed.err.splitlines() if "Warning" in line]
+    assert warnings == [
+        "Warning: this machine cannot train in bfloat16, as the run was begun; it goes on in "
+        "float32"
+    ]
+    assert open_run(Path("run")).config.training.precision == "float32"
+    assert open_run(Path("run")).facts["precision"] == "bfloat16, float32 after step 8"
+
+
+def test_what_is_otherwise_than_where_it_was_saved_is_said(
+    charlm: Charlm, killed_at: Any, text_file: Path, tiny_options: list[str]
+) -> None:
+    killed_at(10, text_file, *tiny_options, *STEPS, "-o", "run")
+    last = Path("run/checkpoints/last.safetensors")
+    arrays, facts = read_tensors(last)
+    assert set(facts["conditions"]) == {"torch", "processor", "capability", "threads", "device"}
+    facts["conditions"] |= {"threads": 64, "torch": "2.11.0"}
+    write_tensors(last, arrays, facts)
+    told = charlm("train", "--resume", "run").err
+    assert "threads 1, where it was 64: the figures may differ in their last digits" in told
+    assert f"torch {torch.__version__}, where it was 2.11.0" in told
 
 
 @pytest.mark.parametrize(

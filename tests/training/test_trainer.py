@@ -108,7 +108,7 @@ def test_a_restored_trainer_goes_on_bit_for_bit(
     run.mkdir()
     trainer = Trainer(config, corpus)
     weights_after(trainer, 7)
-    save_checkpoint(run, trainer, {})
+    save_checkpoint(run, trainer, trainer.resume_point())
     expected = weights_after(trainer, 19)
 
     torch.manual_seed(99)
@@ -127,7 +127,7 @@ def test_the_checkpoint_before_is_kept(
     run.mkdir()
     for step in (1, 2, 3):
         weights_after(trainer, step)
-        save_checkpoint(run, trainer, {})
+        save_checkpoint(run, trainer, trainer.resume_point())
     for name, step in ((LAST, 3), (PREVIOUS, 2)):
         restored = Trainer(tiny_config(), trainer.corpus)
         restore_trainer(open_checkpoint(run / "checkpoints" / name), restored)
@@ -184,6 +184,7 @@ def test_without_a_validation_part_there_is_no_validation(
 def test_it_ends_early_when_validation_gets_no_better(
     make_corpus: Make, tiny_config: Settings, nonsense: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("charlm.training.trainer.LEAST_STEPS_TO_GIVE_UP", 7)
     rising = iter(range(100))
     monkeypatch.setattr(
         "charlm.training.trainer.evaluate", lambda *_: Score(nats=next(rising), tokens=1)

@@ -1,0 +1,73 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlm.config import DataConfig, TextConfig
+from charlm.data.corpus import build_corpus
+from charlm.data.measure import Measured, measure
+from charlm.data.source import text_source
+from charlm.data.vocab import TokenCounter, Vocab, build_vocab
+from charlm.errors import DataError, UsageError
+
+
+def vocab_of(text: str, level: str = "char") -> Vocab:
+    counter = TokenCounter(level)
+    counter.add(text)
+    return build_vocab(counter)
+
+
+def measured(
+    text: str, vocab: Vocab | None = None, level: str = "char", **data: Any
+) -> tuple[Measured, list[str]]:
+    """What is measured, and the notes."""
+    notes: list[str] = []
+    config = DataConfig(**data)
+    source = text_source("book", text)
+    return measure(source, TextConfig(level=level), config, vocab, note=notes.append), notes
+
+
+@given(st.text("ab龙 \n", min_size=20), st.sampled_from([None, 20]))
+def test_what_is_measured_is_what_is_built(
+    tmp_path_factory: pytest.TempPathFactory, text: str, most: int | None
+) -> None:
+    folder = tmp_path_factory.mktemp("corpus")
+    config = DataConfig(max_tokens=most)
+    corpus = build_corpus(text_source("book", text), TextConfig(), config, folder)
+    found, _ = measured(text, max_tokens=most)
+    assert (found.vocab, found.sha256) == (corpus.vocab, corpus.sha256)
+    assert (found.characters, found.sizes) == (corpus.characters, corpus.splits)
+
+
+def test_what_cannot_be_built_is_refused_when_it_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the text has 10 tokens, need at least 11 for a valid"):
+        measured("0123456789")
+    with pytest.raises(UsageError, match="--vocab is by word, the text by char"):
+        measured("abc " * 9, vocab_of("abc abc", "word"))
+
+
+def test_unknown_characters_are_told_of_before_anything_is_done() -> None:
+    found, notes = measured("abcabcé\u0301" * 5, vocab_of("abc"))
+    assert found.vocab.counts[0] == 10
+    assert notes == [
+        "book: 10 of its 40 characters (25.00%) are not in the vocabulary: "
+        "'é' U+00E9 LATIN SMALL LETTER E WITH ACUTE (5), "
+        "'\u0301' U+0301 COMBINING ACUTE ACCENT (5); they become <unk>"
+    ]
+    assert measured("abc" * 9, vocab_of("abcd"))[1] == []
+    # What --min-freq leaves out is left out on purpose.
+    assert measured("abc" * 9 + "z", min_freq=2)[1] == []
+
+
+def test_a_text_that_is_mostly_unknown_is_refused(tmp_path: Path) -> None:
+    assert len(measured("ab01" * 9, vocab_of("ab"))[1]) == 1  # half is not more than half
+    with pytest.raises(DataError) as error:
+        measured("ab01" * 9 + "0", vocab_of("ab"))
+    assert str(error.value) == (
+        "book: 19 of its 37 characters (51.35%) are not in the vocabulary: '0' U+0030 DIGIT ZERO "
+        "(10), '1' U+0031 DIGIT ONE (9); it takes a vocabulary of its own"
+    )
+    with pytest.raises(DataError, match=r"25 of its 25 words .* and 15 more; it takes"):
+        measured(" ".join(map(str, range(25))), vocab_of("a b", "word"), level="word")

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli import main
 from charlm.cli.inputs import RUNS, how_to_use, load_run
 from charlm.cli.job import Job, describe
 from charlm.cli.options import (
     TEXT_SETTINGS,
     Changes,
+    began,
     force_option,
     given_changes,
     json_option,
@@ -91,7 +91,7 @@ def train(
     config, given = resolve(options, base=base, config_file=config_file, assignments=assignments)
     if start_run:
         _refuse_other_settings(config, start_run)
-    job = Job(inputs or config.data.input, config, given, start_run, main.STARTED)
+    job = Job(inputs or config.data.input, config, given, start_run, began())
     if dry_run:
         show(job.plan() + "\n")
         return
@@ -99,7 +99,7 @@ def train(
     job.make_run(output, force)
     from charlm.training.session import train_run
 
-    result = train_run(output, job.config, start_run, started=main.STARTED)
+    result = train_run(output, job.config, start_run, started=began())
     _show(result, job.config, as_json)
 
 
@@ -137,7 +137,7 @@ def _resume(
     from charlm.training.session import train_run
 
     checkpoint = chosen or find_checkpoint(run.path)
-    result = train_run(run.path, config, checkpoint=checkpoint, started=main.STARTED)
+    result = train_run(run.path, config, checkpoint=checkpoint, started=began())
     _show(result, config, as_json)
 
 

@@ -3,14 +3,19 @@
 What takes time to import is imported when the signals are seen to: Ctrl-C may come at once.
 """
 
+import os
 import signal
 import sys
 import time
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from charlm.cli.streams import ClosedPipe, open_streams
 from charlm.errors import Stopped
 from charlm.training.signals import heeded
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 # The command's own beginning: `train --time` counts from here, imports included.
 STARTED = time.monotonic()
@@ -18,6 +23,7 @@ STARTED = time.monotonic()
 
 def main() -> None:
     """The entry point: runs a command and exits with its code."""
+    sys.unraisablehook = _stop_nevertheless
     for number in heeded():
         signal.signal(number, _stop)
     try:
@@ -35,6 +41,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
     name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
     raise Stopped(number, f"stopped by {name}")
+
+
+def _stop_nevertheless(lost: "UnraisableHookArgs") -> None:
+    """End here where a signal came while Python lets no exception out, as within an import."""
+    if not isinstance(lost.exc_value, Stopped):
+        sys.__unraisablehook__(lost)
+        return
+    os.write(2, f"Error: {lost.exc_value}\n".encode())
+    os._exit(lost.exc_value.exit_code)
 
 
 def run_command(arguments: list[str], started: float | None = None) -> int:

@@ -3,19 +3,14 @@
 What takes time to import is imported when the signals are seen to: Ctrl-C may come at once.
 """
 
-import os
 import signal
 import sys
 import time
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from charlm.cli.streams import ClosedPipe, open_streams
 from charlm.errors import Stopped
-from charlm.training.signals import heeded
-
-if TYPE_CHECKING:
-    from sys import UnraisableHookArgs
+from charlm.training.signals import heeded, importing
 
 # The command's own beginning: `train --time` counts from here, imports included.
 STARTED = time.monotonic()
@@ -23,7 +18,6 @@ STARTED = time.monotonic()
 
 def main() -> None:
     """The entry point: runs a command and exits with its code."""
-    sys.unraisablehook = _stop_nevertheless
     for number in heeded():
         signal.signal(number, _stop)
     try:
@@ -31,6 +25,8 @@ def main() -> None:
         code = run_command(sys.argv[1:], STARTED)
     except Stopped as error:  # another signal came while the first was being reported
         code = error.exit_code
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
     for number in heeded():
         signal.signal(number, signal.SIG_DFL)
     sys.exit(code)
@@ -39,17 +35,13 @@ def main() -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     """End, cleaning up on the way; once more, at once. Training has handlers of its own."""
     signal.signal(number, signal.SIG_DFL)
+    if importing(frame) and hasattr(signal, "setitimer"):
+        # Not now: ask again in a moment.
+        signal.signal(signal.SIGALRM, lambda _, later: _stop(number, later))
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        return
     name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
     raise Stopped(number, f"stopped by {name}")
-
-
-def _stop_nevertheless(lost: "UnraisableHookArgs") -> None:
-    """End here where a signal came while Python lets no exception out, as within an import."""
-    if not isinstance(lost.exc_value, Stopped):
-        sys.__unraisablehook__(lost)
-        return
-    os.write(2, f"Error: {lost.exc_value}\n".encode())
-    os._exit(lost.exc_value.exit_code)
 
 
 def run_command(arguments: list[str], started: float | None = None) -> int:

@@ -24,6 +24,18 @@ def heeded() -> list[signal.Signals]:
     return [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
+def importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported, which no exception from outside may cut short.
+
+    It might be lost there; and C++ that a library loads, such as torch's, aborts the process.
+    """
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
+
+
 class StopSignals:
     """Inside the block the first signal is only noted, in `received`; a second SIGINT ends at once.
 
@@ -48,7 +60,7 @@ class StopSignals:
             self.received = number
             again = "; Ctrl-C again ends it at once" if number == signal.SIGINT else ""
             _say(f"stopping after this step, to save what was learned{again}")
-        elif number == signal.SIGINT:
+        elif number == signal.SIGINT and not importing(frame):
             raise Stopped(
                 number,
                 "stopped by Ctrl-C before all was saved; charlm train --resume RUN goes on from "

@@ -11,6 +11,8 @@ from charlm.errors import UsageError
 
 # Of any size: what is larger is a mistake, or somebody's trap.
 LARGEST = 1_000_000
+# What torch takes for a seed.
+LARGEST_SEED = 2**64 - 1
 
 
 def setting(
@@ -156,7 +158,9 @@ class TrainingConfig:
     schedule: str = setting("cosine", "course of the learning rate", choices=("cosine", "constant"))
     warmup: float = setting(0.05, "share of the steps in which the rate rises", at_least=0, below=1)
     grad_clip: float = setting(1.0, "largest L2 norm of the gradient; 0: no limit", at_least=0)
-    seed: int = setting(0, "seed of everything random in training", at_least=0)
+    seed: int = setting(
+        0, "seed of everything random in training", at_least=0, at_most=LARGEST_SEED
+    )
     precision: str = setting(
         "float32",
         "numbers to multiply with in training; bfloat16: half as long, much faster where the "
@@ -202,7 +206,9 @@ class GenerationConfig:
         0.0, "drop what is less likely than this share of the likeliest", at_least=0, at_most=1
     )
     stop: tuple[str, ...] = setting((), "end before this text (repeatable)")
-    seed: int | None = setting(None, "seed of the draw; the same seed, the same text", at_least=0)
+    seed: int | None = setting(
+        None, "seed of the draw; the same seed, the same text", at_least=0, at_most=LARGEST_SEED
+    )
     on_unknown: str = setting(
         "error", "what to do with a character of the prefix that the model does not know",
         choices=("error", "skip", "replace"),

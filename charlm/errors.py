@@ -6,8 +6,9 @@ CharlmError           1   a bug, unless it is one of these:
 ├── ModelError        4   a run, a model or a vocabulary that cannot be used
 ├── FileSystemError   5   a disk that is full, read-only or in use
 ├── OutOfMemoryError  6
-├── DivergedError     7   the loss or a gradient became infinite or NaN
-└── Stopped       128+n   ended by signal n, after saving
+└── DivergedError     7   the loss or a gradient became infinite or NaN
+
+Stopped           128+n   ended by signal n; no error, and so no CharlmError
 
 A message is one line: what is wrong, where, and what to do.
 """
@@ -53,8 +54,11 @@ class DivergedError(CharlmError):
     exit_code = 7
 
 
-class Stopped(CharlmError):
-    """A signal asked the program to end, and what was worth keeping has been saved."""
+class Stopped(BaseException):
+    """A signal asked the program to end.
+
+    As with KeyboardInterrupt, nobody who handles errors is to take it for one and go on.
+    """
 
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)

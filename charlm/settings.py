@@ -91,7 +91,7 @@ def _check_limits(value: Any, limits: Mapping[str, float | None], name: str) -> 
     for words, limit in limits.items():
         # Asked so that NaN, for which nothing holds, is refused; so is infinity.
         if limit is not None and not (_HOLDS[words](value, limit) and abs(value) != inf):
-            raise UsageError(f"{name} is {value}; it must be {words.replace('_', ' ')} {limit:g}")
+            raise UsageError(f"{name} is {value}; it must be {words.replace('_', ' ')} {limit}")
     if isinstance(value, float) and not isfinite(value):
         raise UsageError(f"{name} is {value}; it must be a finite number")
 

@@ -1,7 +1,6 @@
 """What several tests share: a text, a corpus, a trained run, and the command line in-process."""
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from charlm.cli import main
 from charlm.cli.main import run_command as run_cli
 from charlm.config import Config
 from charlm.data.corpus import Corpus, build_corpus
@@ -52,7 +50,6 @@ def charlm(
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
-        monkeypatch.setattr(main, "STARTED", time.perf_counter())
         code = run_cli([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)

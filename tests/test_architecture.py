@@ -25,7 +25,8 @@ ORDER = [
     "training.recorder", "training.session",
     "cli.output", "cli.options", "cli.inputs", "cli.job",
     "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.fill", "cli.info",
-    "cli.main", "cli.train",
+    "cli.train",
+    "cli.commands", "cli.streams", "cli.explain", "cli.main",
     "__main__",
 ]  # fmt: skip
 FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "yaml", "joblib"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from charlm.cli.main import COMMANDS, cli
+from charlm.cli.commands import COMMANDS, cli
 from charlm.config import Config, check
 from charlm.settings import configured, read_toml
 

@@ -125,13 +125,13 @@ def _read_prefix(
 def _print_as_it_comes(prefix: str, stream: Any, out: TextIO) -> None:
     show(prefix, out=out)
     out.flush()
-    flushed, terminal, last = time.monotonic(), out.isatty(), prefix[-1:]
+    flushed, terminal, last = time.perf_counter(), out.isatty(), prefix[-1:]
     for _, text in stream:
         show(text, out=out)
         last = text[-1:] or last
-        if terminal or time.monotonic() - flushed > FLUSH_SECONDS:
+        if terminal or time.perf_counter() - flushed > FLUSH_SECONDS:
             out.flush()
-            flushed = time.monotonic()
+            flushed = time.perf_counter()
     if last != "\n":
         show("\n", out=out)
     out.flush()

@@ -137,12 +137,14 @@ def reading_bar(name: str) -> Iterator[Callable[[int], None]]:
     """Shows, on a terminal and where it takes more than a moment, the bytes read so far."""
     from tqdm import tqdm
 
+    from charlm.data.text import for_terminal
+
     with tqdm(
-        desc=f"reading {name}", unit="B", unit_scale=True, leave=False, delay=1,
+        desc=f"reading {for_terminal(name)}", unit="B", unit_scale=True, leave=False, delay=1,
         disable=not sys.stderr.isatty(),
     ) as bar:  # fmt: skip
         yield lambda size: bar.update(size) and None
 
 
 def seconds_since(moment: float) -> float:
-    return max(1e-9, time.monotonic() - moment)
+    return max(1e-9, time.perf_counter() - moment)

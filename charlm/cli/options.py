@@ -115,6 +115,11 @@ def resolve(
     return config, given
 
 
+def began() -> float:
+    """When the command that runs began (`time.perf_counter`), before anything was imported."""
+    return float(click.get_current_context().obj)
+
+
 model_option = click.option(
     "-m", "--model", metavar="RUN", help="The run to use.  [default: $CHARLM_MODEL, or the newest]"
 )

@@ -32,7 +32,7 @@ def preprocess(
     check_output(output, replace=force, marks=(HEADER,))
     vocab = load_vocab(Path(config.data.vocab)) if config.data.vocab else None
     source = source_of(inputs, config)
-    started = time.monotonic()
+    started = time.perf_counter()
     measured = measured_text(source, config, vocab)
     with new_folder(output, replace=force, marks=(HEADER,)) as folder:
         corpus = build(source, config, folder, measured)

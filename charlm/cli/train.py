@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli import main
 from charlm.cli.inputs import RUNS, how_to_use, load_run
 from charlm.cli.job import Job, describe, expectation, open_job, plan_figures, resuming
 from charlm.cli.options import (
     TEXT_SETTINGS,
     Changes,
+    began,
     force_option,
     given_changes,
     json_option,
@@ -109,7 +109,7 @@ def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: b
         place = output or _free_name(job.name)
         try_output(place, replace=force, marks=(CONFIG,), instead=resuming(place))
     measured = job.measure()
-    plan = job.plan(measured, lambda: time.perf_counter() - main.STARTED)
+    plan = job.plan(measured, lambda: time.perf_counter() - began())
     about = (job.name, plan.config, measured.sizes, len(measured.vocab), plan.epochs)
     if dry_run:
         if as_json:
@@ -121,7 +121,7 @@ def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: b
     output = _make_run(job, plan.config, measured, output, force)
     from charlm.training.session import train_run
 
-    result = train_run(output, plan.config, job.start_run, started=main.STARTED)
+    result = train_run(output, plan.config, job.start_run, started=began())
     _show(result, plan.config, as_json)
 
 
@@ -188,7 +188,7 @@ def _resume(
     from charlm.training.session import train_run
 
     checkpoint = chosen or find_checkpoint(run.path)
-    result = train_run(run.path, config, checkpoint=checkpoint, started=main.STARTED)
+    result = train_run(run.path, config, checkpoint=checkpoint, started=began())
     _show(result, config, as_json)
 
 

@@ -36,12 +36,12 @@ def clean(pieces: Pieces, config: TextConfig) -> Iterator[str]:
 
 # What a terminal acts upon, line breaks and tabs aside: controls, and marks of direction by which
 # a text can show itself other than it is.
-_ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def for_terminal(text: str) -> str:
     """The text with escapes in place of the characters that a terminal would act upon."""
-    return _ACTIVE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return ACTIVE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def clean_text(text: str, config: TextConfig) -> str:

@@ -22,7 +22,7 @@ class Progress:
     def __init__(self, total: int, *, tokens_per_step: int, first_step: int = 0) -> None:
         self._terminal = sys.stderr.isatty()
         self._tokens_per_step, self._first_step = tokens_per_step, first_step
-        self._started = self._last_line = time.monotonic()
+        self._started = self._last_line = time.perf_counter()
         self._loss: float | None = None
         self._bar: Any = tqdm(
             total=total, initial=first_step, bar_format=BAR, dynamic_ncols=True,
@@ -32,7 +32,7 @@ class Progress:
     def step(self, step: int, total: int, loss: float) -> None:
         """`step` steps of `total` are done, the last with `loss` nats per token."""
         self._loss = loss if self._loss is None else self._loss + SMOOTHING * (loss - self._loss)
-        now = time.monotonic()
+        now = time.perf_counter()
         speed = (step - self._first_step) * self._tokens_per_step / max(1e-9, now - self._started)
         figures = f"loss {self._loss:.3f}, ppl {math.exp(min(self._loss, 99)):.2f}, {speed:,.0f}/s"
         if self._terminal:
@@ -49,12 +49,13 @@ class Progress:
 
     def sample(self, text: str) -> None:
         lines = text.strip().split("\n")[:6]
-        self.note("\n".join(f"  | {for_terminal(line)}" for line in lines))
+        self.note("\n".join(f"  | {line}" for line in lines))
 
     def note(self, message: str) -> None:
         """A line that stays, above the bar where there is one."""
         with self._bar.external_write_mode(file=sys.stderr):
-            print(message, file=sys.stderr, flush=True)
+            sys.stderr.write((for_terminal(message) if self._terminal else message) + "\n")
+            sys.stderr.flush()
 
     def close(self) -> None:
         self._bar.close()

@@ -1,12 +1,39 @@
 """Stop on a signal between two steps, not inside one."""
 
+import contextlib
+import os
 import signal
+import sys
 import threading
 from types import FrameType
 
+from charlm.errors import Stopped
+
 STOPPING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
 ]
+
+
+def heeded() -> list[signal.Signals]:
+    """The signals that ask us to stop, but for those that we were started not to hear.
+
+    `nohup` has SIGHUP ignored, and a shell that is a script SIGINT for what it runs beside itself.
+    """
+    return [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported, which no exception from outside may cut short.
+
+    It might be lost there; and C++ that a library loads, such as torch's, aborts the process.
+    """
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class StopSignals:
@@ -21,7 +48,7 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         self._before = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in STOPPING}
+            self._before = {number: signal.signal(number, self._note) for number in heeded()}
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -29,6 +56,20 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = number
+        if self.received is None:
+            self.received = number
+            again = "; Ctrl-C again ends it at once" if number == signal.SIGINT else ""
+            _say(f"stopping after this step, to save what was learned{again}")
+        elif number == signal.SIGINT and not importing(frame):
+            raise Stopped(
+                number,
+                "stopped by Ctrl-C before all was saved; charlm train --resume RUN goes on from "
+                "the last resume point",
+            )
+
+
+def _say(message: str) -> None:
+    """A line on standard error, past Python's buffers, at which the signal may have come."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        start = "\n" if sys.stderr.isatty() else ""
+        os.write(sys.stderr.fileno(), f"{start}{message}\n".encode())

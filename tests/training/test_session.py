@@ -101,7 +101,7 @@ def test_a_second_interrupt_ends_at_once_and_the_handlers_come_back() -> None:
     with StopSignals() as signals:
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.received == signal.SIGINT
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Stopped, match="stopped by Ctrl-C before all was saved"):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -1,6 +1,7 @@
 """Imports go one way, nothing reads pickles, and light commands stay light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,19 @@ def test_row_14_nothing_that_runs_code_from_a_file_is_used(module: str) -> None:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in {"eval", "exec", "torch.load", "torch.save", "torch.jit.load"}
+
+
+# Who draws the bar of a training writes around it.
+WRITERS = {"cli.output", "training.progress"}
+
+
+@pytest.mark.parametrize("module", [name for name in ORDER if name not in WRITERS])
+def test_row_27_what_is_written_goes_through_one_place(module: str) -> None:
+    for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            assert not re.fullmatch(
+                r"print|click\.s?echo|(sys\.)?(stdout|stderr|out)\.write", ast.unparse(node.func)
+            ), f"{module}: {ast.unparse(node)}"
 
 
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

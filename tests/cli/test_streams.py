@@ -28,10 +28,11 @@ def active_run(tmp_path_factory: pytest.TempPathFactory, tiny_options: list[str]
     return folder / "run"
 
 
-def on_a_terminal(*arguments: str) -> str:
+def on_a_terminal(*arguments: str, **environment: str) -> str:
     """What a command writes to a real terminal."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen([*CHARLM, *arguments], stdout=theirs, stderr=theirs) as child:
+    options = {"stdout": theirs, "stderr": theirs, "env": os.environ | environment}
+    with subprocess.Popen([*CHARLM, *arguments], **options) as child:
         os.close(theirs)
         written = b""
         while True:

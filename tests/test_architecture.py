@@ -10,8 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 # Each may import those before it.
 ORDER = [
-    "errors", "config", "settings", "storage.files", "storage.folders", "storage.tensors",
-    "data.source", "data.text", "data.vocab", "data.corpus", "data.batches",
+    "errors", "config", "settings",
+    "storage.names", "storage.files", "storage.folders", "storage.tensors",
+    "data.source", "data.text", "data.vocab", "data.ids", "data.corpus", "data.batches",
     "model.shapes",
     "run",
     "model.device", "model.cells", "model.recurrence", "model.network",

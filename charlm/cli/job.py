@@ -98,6 +98,7 @@ class Job:
         """Make the run folder, with all but what training adds. On an error nothing is left."""
         from charlm.data.batches import fitting_batch_size
         from charlm.run import CONFIG, save_run
+        from charlm.storage.files import make_folder
         from charlm.storage.folders import check_output, new_folder
 
         resume = f", go on with it (charlm train --resume {output})"
@@ -106,7 +107,7 @@ class Job:
             if self._folder:
                 corpus, where = self._prepared, str(self._folder.resolve())
             else:
-                (staging / "corpus").mkdir()
+                make_folder(staging / "corpus")
                 corpus = build(self._source, self.config, staging / "corpus", self._vocab())
                 where = "corpus"
             training = self.config.training

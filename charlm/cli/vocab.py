@@ -11,6 +11,7 @@ from charlm.cli.inputs import corpus_among, find_run, load_vocab, print_json, re
 from charlm.cli.options import TEXT_SETTINGS, json_option, resolve, setting_options
 from charlm.config import Config, TextConfig
 from charlm.errors import ModelError, UsageError
+from charlm.storage.files import write_json
 
 if TYPE_CHECKING:
     from charlm.data.vocab import Vocab
@@ -41,7 +42,7 @@ def vocab(
     config, given = resolve(options)
     opened, text = _open(path, config, bool(given))
     if save:
-        opened.save(save)
+        write_json(save, opened.to_dict(), follow=True)
     if coverage:
         _show_coverage(opened, coverage, config if given else Config(text=text), as_json)
     elif diff:

@@ -11,7 +11,7 @@ from charlm.errors import ModelError
 from charlm.model.network import load_weights, weights_of
 from charlm.model.shapes import check_shapes, expected_shapes
 from charlm.run import MODEL
-from charlm.storage.files import keep_copy
+from charlm.storage.files import exists, keep_copy, make_folder
 from charlm.storage.tensors import Arrays, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def save_model(run: Path, weights: Arrays, facts: dict[str, Any]) -> None:
 def save_checkpoint(run: Path, trainer: "Trainer", facts: dict[str, Any]) -> None:
     """Write a resume point; the one before stays as `previous`, so that one is always whole."""
     folder = run / CHECKPOINTS
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     keep_copy(folder / LAST, folder / PREVIOUS)
     arrays, counters = trainer_state(trainer)
     write_tensors(folder / LAST, arrays, {**counters, **facts})
@@ -47,7 +47,7 @@ def save_checkpoint(run: Path, trainer: "Trainer", facts: dict[str, Any]) -> Non
 def find_checkpoint(run: Path) -> Path:
     """Where a run is to be resumed from: `last`. Raises ModelError if there is none."""
     path = run / CHECKPOINTS / LAST
-    if not path.exists():
+    if not exists(path):
         raise ModelError(
             f"{run} has no {CHECKPOINTS}/{LAST}: there is nothing to go on from; train it anew "
             "with --force"
@@ -72,7 +72,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
 def _way_out(path: Path) -> str:
     previous = path.with_name(PREVIOUS)
-    if path.name != LAST or not previous.exists():
+    if path.name != LAST or not exists(previous):
         return ""
     try:
         _, facts = read_tensors(previous)

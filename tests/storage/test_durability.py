@@ -23,8 +23,10 @@ import pytest
 from charlm.data.corpus import open_corpus
 from charlm.errors import FileSystemError
 from charlm.storage import files, folders
-from charlm.storage.files import temporary_name, write_bytes
+from charlm.storage import names as names_module
+from charlm.storage.files import write_bytes
 from charlm.storage.folders import locked, new_folder, sweep
+from charlm.storage.names import temporary_name
 from charlm.storage.tensors import read_tensors, write_tensors
 from charlm.training.checkpoint import LAST, PREVIOUS, save_checkpoint
 from charlm.training.trainer import Trainer
@@ -226,7 +228,7 @@ def test_stale_files_of_the_living_and_of_other_machines_are_not_swept(
 ) -> None:
     mine = temporary_name(tmp_path / "a")
     mine.write_bytes(b"")
-    monkeypatch.setattr(files, "host", lambda: "0123abcd")
+    monkeypatch.setattr(names_module, "host", lambda: "0123abcd")
     monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)  # more than the system gives
     of_another = temporary_name(tmp_path / "a")
     of_another.write_bytes(b"")

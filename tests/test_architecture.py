@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parent.parent / "charlm"
 ORDER = [
     "errors", "config", "settings",
     "storage.names", "storage.files", "storage.folders", "storage.tensors",
-    "data.source", "data.text", "data.vocab", "data.ids", "data.corpus", "data.batches",
+    "data.source", "data.text", "data.vocab", "data.ids", "data.corpus", "data.record",
+    "data.batches",
     "model.shapes",
     "run",
     "model.device", "model.cells", "model.recurrence", "model.network",

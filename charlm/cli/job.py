@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,11 @@ class Job:
         self.config, self._by_time = chosen.config, chosen.epochs is not None
         return describe(self.name, self.config, sizes, vocab_size, chosen.epochs)
 
-    def make_run(self, output: Path, force: bool) -> None:
-        """Make the run folder, with all but what training adds. On an error nothing is left."""
+    def make_run(self, output: Path, force: bool, lock: ExitStack) -> None:
+        """Make the run folder, with all but what training adds. On an error nothing is left.
+
+        lock: takes over the folder's lock, and with it the folder until it is closed.
+        """
         from charlm.data.batches import fitting_batch_size
         from charlm.run import CONFIG, save_run
         from charlm.storage.files import make_folder
@@ -103,7 +107,9 @@ class Job:
 
         resume = f", go on with it (charlm train --resume {output})"
         check_output(output, replace=force, marks=(CONFIG,), instead=resume)
-        with new_folder(output, replace=force, marks=(CONFIG,), instead=resume) as staging:
+        with new_folder(
+            output, replace=force, marks=(CONFIG,), instead=resume, hold=lock
+        ) as staging:
             if self._folder:
                 corpus, where = self._prepared, str(self._folder.resolve())
             else:

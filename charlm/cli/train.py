@@ -1,5 +1,6 @@
 """charlm train"""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from charlm.cli.job import Job, describe
 from charlm.cli.options import (
     TEXT_SETTINGS,
     Changes,
+    corpus_option,
     force_option,
     given_changes,
     json_option,
@@ -65,14 +67,15 @@ FREE_TO_RESUME = (*LIMITS, "patience", "device", "save_every", "sample_every")
     help="Go on with a training that was stopped, exactly; or, with a higher limit, that was done.",
 )
 @click.option("--init-from", metavar="RUN", help="Start from the weights of another run.")
+@corpus_option
 @force_option
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
 @setting_options(*TEXT_SETTINGS)
 @json_option
 def train(
     inputs: tuple[str, ...], output: Path | None, config_file: Path | None,
-    assignments: tuple[str, ...], resume: str | None, init_from: str | None, force: bool,
-    dry_run: bool, as_json: bool, **options: Any,
+    assignments: tuple[str, ...], resume: str | None, init_from: str | None,
+    corpus: Path | None, force: bool, dry_run: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Train a model on INPUT: texts, folders, - for standard input, or one corpus; without any, on
     the sample that every Python carries. Makes a run. What is not given is chosen for the text, the
@@ -81,11 +84,14 @@ def train(
     Ctrl-C ends the training and keeps the model so far; --resume goes on."""
     if resume is not None:
         beside = {"INPUT": inputs, "-o": output, "--init-from": init_from, "--force": force}
-        _resume(resume, config_file, assignments, options, beside, dry_run, as_json)
+        _resume(resume, corpus, config_file, assignments, options, beside, dry_run, as_json)
         return
+    if corpus is not None:
+        raise UsageError("--corpus goes with --resume; to train on a corpus, name it as INPUT")
     start_run = load_run(init_from) if init_from else None
     base = None
     if start_run:
+        _ = start_run.weights  # which are checked, before a model of these sizes is made
         base = Config(text=start_run.config.text, model=start_run.config.model)
     config, given = resolve(options, base=base, config_file=config_file, assignments=assignments)
     if start_run:
@@ -95,10 +101,11 @@ def train(
         click.echo(job.plan())
         return
     output = output or _free_name(job.name)
-    job.make_run(output, force)
-    from charlm.training.session import train_run
+    with ExitStack() as lock:
+        job.make_run(output, force, lock)
+        from charlm.training.session import train_run
 
-    result = train_run(output, job.config, start_run, started=main.STARTED)
+        result = train_run(output, job.config, start_run, started=main.STARTED, locked_already=True)
     _show(result, job.config, as_json)
 
 
@@ -111,6 +118,7 @@ def _show(result: "Result", config: Config, as_json: bool) -> None:
 
 def _resume(
     name: str,
+    corpus: Path | None,
     config_file: Path | None,
     assignments: tuple[str, ...],
     options: dict[str, Any],
@@ -126,7 +134,7 @@ def _resume(
 
     path = Path(name)
     chosen = path if path.suffix == ".safetensors" else None
-    run = open_run(path.parent.parent if chosen else path)
+    run = open_run(path.parent.parent if chosen else path, corpus)
     given = given_changes(options, config_file, assignments)
     config = _same_but_for_limits(run, given)
     note(describe(run.path.name, config, run.open_corpus().splits, len(run.vocab)))
@@ -136,7 +144,7 @@ def _resume(
     from charlm.training.session import train_run
 
     checkpoint = chosen or find_checkpoint(run.path)
-    result = train_run(run.path, config, checkpoint=checkpoint, started=main.STARTED)
+    result = train_run(run.path, config, checkpoint=checkpoint, started=main.STARTED, corpus=corpus)
     _show(result, config, as_json)
 
 

@@ -42,9 +42,7 @@ class CharLM(nn.Module):
     something at masked places alone; anywhere else it has seen the answer.
     """
 
-    def __init__(
-        self, config: ModelConfig, vocab_size: int, *, to_be_loaded: bool = False
-    ) -> None:
+    def __init__(self, config: ModelConfig, vocab_size: int, *, to_be_loaded: bool = False) -> None:
         """to_be_loaded: its weights are about to be replaced, and need no good start."""
         super().__init__()
         self.config, self.vocab_size = config, vocab_size

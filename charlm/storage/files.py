@@ -221,7 +221,7 @@ def _open_itself(path: Path, flags: int) -> int:
 def size(path: Path) -> int:
     """The bytes of a file; 0 where there is none."""
     there = found(path)
-    return there.st_size if there else 0
+    return there.st_size if there and stat.S_ISREG(there.st_mode) else 0
 
 
 def truncate(path: Path, length: int) -> None:

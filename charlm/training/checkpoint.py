@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from charlm.config import ModelConfig
 from charlm.errors import ModelError
 from charlm.model.network import load_weights, weights_of
 from charlm.model.shapes import check_shapes, expected_shapes
-from charlm.run import MODEL
+from charlm.run import CHECKPOINTS, LAST, MODEL, PREVIOUS
 from charlm.storage.files import exists, keep_copy, make_folder
 from charlm.storage.tensors import Arrays, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from charlm.training.trainer import Trainer
 
-CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.safetensors", "previous.safetensors"
 CHECKPOINT_FORMAT = 1
 
 
@@ -98,15 +98,23 @@ def trainer_state(trainer: "Trainer") -> tuple[Arrays, dict[str, Any]]:
     return arrays, {"format": CHECKPOINT_FORMAT, **trainer.counters()}
 
 
+def checked_weights(checkpoint: Checkpoint, model: ModelConfig, vocab_size: int) -> Arrays:
+    """The weights of a resume point, if they are those of such a model. Raises ModelError.
+
+    To be asked before one is made: the sizes in a config may be anybody's.
+    """
+    weights = _below(checkpoint.arrays, "model.")
+    check_shapes(checkpoint.path, weights, expected_shapes(model, vocab_size))
+    return weights
+
+
 def restore_trainer(checkpoint: Checkpoint, trainer: "Trainer") -> None:
     """Put a trainer of the same config and corpus where the checkpoint was.
 
     On a CPU the steps that follow are, bit for bit, those of the run that saved it.
     Raises ModelError if the checkpoint is of another model or another optimiser.
     """
-    weights = _below(checkpoint.arrays, "model.")
-    shapes = expected_shapes(trainer.config.model, trainer.model.vocab_size)
-    check_shapes(checkpoint.path, weights, shapes)
+    weights = checked_weights(checkpoint, trainer.config.model, trainer.model.vocab_size)
     load_weights(trainer.model, weights)
     try:
         _restore_rest(checkpoint, trainer)

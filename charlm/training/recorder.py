@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from charlm.config import ModelConfig, TrainingConfig
+from charlm.config import TrainingConfig
 from charlm.data.text import detokenize
 from charlm.evaluation.metrics import Score
 from charlm.generation.filler import Filler
 from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
 from charlm.model.network import weights_of
-from charlm.run import METRICS, SAMPLES
+from charlm.run import METRICS, SAMPLES, train_perplexity_name
 from charlm.storage.files import append, size, truncate
 from charlm.training.checkpoint import save_checkpoint, save_model
 from charlm.training.progress import Progress
@@ -140,11 +140,6 @@ class Recorder:
 def limits(settings: TrainingConfig) -> list[float | None]:
     """What ends a training, as a checkpoint remembers it."""
     return [settings.time, settings.epochs, settings.max_steps]
-
-
-def train_perplexity_name(model: ModelConfig) -> str:
-    """What the perplexity of the last epoch is called."""
-    return "train_masked_perplexity" if model.bidirectional else "train_perplexity"
 
 
 def score_facts(trainer: Trainer, score: Score | None) -> dict[str, Any] | None:

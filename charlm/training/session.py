@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
@@ -11,20 +11,29 @@ from typing import Any
 import torch
 
 from charlm.config import Config
+from charlm.data.record import corpus_record
 from charlm.errors import ModelError, Stopped
 from charlm.evaluation.metrics import Score
 from charlm.model.network import load_weights
-from charlm.run import CONFIG, Run, config_record, open_run
+from charlm.run import (
+    CHECKPOINTS,
+    CONFIG,
+    Run,
+    config_record,
+    open_run,
+    refuse_links_in,
+    train_perplexity_name,
+)
 from charlm.storage.files import write_json
 from charlm.storage.folders import locked, sweep
 from charlm.training.checkpoint import (
-    CHECKPOINTS,
     Checkpoint,
+    checked_weights,
     open_checkpoint,
     restore_trainer,
 )
 from charlm.training.limits import Progress
-from charlm.training.recorder import Recorder, limits, score_facts, train_perplexity_name
+from charlm.training.recorder import Recorder, limits, score_facts
 from charlm.training.signals import StopSignals
 from charlm.training.trainer import Trainer
 
@@ -85,17 +94,22 @@ def train_run(
     *,
     checkpoint: Path | None = None,
     started: float | None = None,
+    corpus: Path | None = None,
+    locked_already: bool = False,
 ) -> Result:
     """Train the run at `path`, as made by `save_run`.
 
     start_run: whose weights to start from. checkpoint: where to go on from, in a run begun before.
-    started: when the command began (`time.monotonic`).
+    started: when the command began (`time.monotonic`). corpus: where the run's corpus is now, where
+    the user says so. locked_already: the caller has the run's lock, and keeps it.
     Raises Stopped, all saved, where a signal ended the training early.
     """
     started = time.monotonic() if started is None else started
-    with StopSignals() as signals, denormals_flushed(), locked(path):
-        sweep(path / CHECKPOINTS)
-        run = open_run(path)
+    lock = nullcontext() if locked_already else locked(path)
+    with StopSignals() as signals, denormals_flushed(), lock:
+        refuse_links_in(path)
+        sweep(path / CHECKPOINTS, ours=True)
+        run = open_run(path, corpus)
         if checkpoint:
             trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), started)
         else:
@@ -136,12 +150,17 @@ def _resumed(
         before = Progress(facts["step"], facts["seconds_of_all"], planned)
     except KeyError as error:
         raise ModelError(f"{checkpoint.path} lacks {error}: it is no resume point") from None
-    trainer = Trainer(config, run.open_corpus(), started=started, before=before)
+    checked_weights(checkpoint, config.model, len(run.vocab))  # before a model is made of it
+    corpus = run.open_corpus()
+    trainer = Trainer(config, corpus, started=started, before=before)
     restore_trainer(checkpoint, trainer)
     if extended:
         trainer.best.failures = 0
-    if config != run.config:
-        write_json(run.path / CONFIG, config_record(config, run.corpus_record))
+    record = run.corpus_record
+    if run.corpus_at is not None:
+        record = corpus_record(run.path, corpus, str(run.corpus_at.resolve()))
+    if config != run.config or record != run.corpus_record:
+        write_json(run.path / CONFIG, config_record(config, record))
     recorder = Recorder(run.path, trainer, started=started, facts=facts)
     recorder.progress.note(f"resumed after step {trainer.done} of {trainer.limit.total}")
     return trainer, recorder

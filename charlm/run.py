@@ -144,10 +144,12 @@ def _check_facts(path: Path, facts: dict[str, Any], train_perplexity: str) -> No
     if isinstance(facts.get("format"), int) and facts["format"] > RUN_FORMAT:
         raise ModelError(f"{path} was made by a newer charlm (format {facts['format']})")
     for key, kinds in {**FACTS, train_perplexity: (int, float)}.items():
-        value = facts.get(key)
-        # A whole number beyond all floats is none that was measured.
-        if not isinstance(value, kinds) or (isinstance(value, int) and abs(value) > sys.maxsize):
-            raise ModelError(f"{path}: its {key!r} is {value!r:.100}")
+        if not isinstance(facts.get(key), kinds):
+            raise ModelError(f"{path}: its {key!r} is {facts.get(key)!r}")
+    for key, value in (*facts.items(), *(facts["valid"] or {}).items()):
+        # A whole number beyond all floats is none that anybody measured.
+        if isinstance(value, int) and abs(value) > sys.maxsize:
+            raise ModelError(f"{path}: its {key!r} is beyond all measure")
 
 
 def save_run(folder: Path, config: Config, corpus: Corpus, corpus_path: str) -> None:

@@ -7,9 +7,14 @@ checkpoints/        last and previous: all that training needs to go on
 metrics.jsonl       one line a validation, and more
 samples.txt         what the model wrote as it learned
 corpus/             where the run was trained from texts
+
+To read one, links in it are followed: who put a run together by hand may keep its weights on a
+larger disk. To train in it, they are refused (`refuse_links_in`): a run from a stranger may hold
+links that lead to the user's own files.
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,35 +22,43 @@ from pathlib import Path
 from typing import Any
 
 import charlm
-from charlm.config import Config
+from charlm.config import Config, ModelConfig
 from charlm.data.corpus import Corpus, open_corpus
-from charlm.data.splits import SPLITS
+from charlm.data.record import check_same, checked_record, corpus_record, find_corpus
 from charlm.data.vocab import Vocab
 from charlm.errors import CharlmError, ModelError
 from charlm.model.shapes import check_shapes, expected_shapes
 from charlm.settings import configured, to_dict
-from charlm.storage.files import naming, write_json
+from charlm.storage.files import exists, is_file, is_folder, naming, refuse_links, write_json
 from charlm.storage.tensors import Arrays, read_tensors
 
 RUN_FORMAT = 1
 CONFIG, VOCAB, MODEL, METRICS, SAMPLES = (
     "config.json", "vocab.json", "model.safetensors", "metrics.jsonl", "samples.txt",
 )  # fmt: skip
+CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.safetensors", "previous.safetensors"
+CORPUS = "corpus"
 
 
 @dataclass(frozen=True)
 class Run:
+    """A run.
+
+    corpus_record: how it names its corpus (data/record.py).
+    corpus_at: where the corpus is, where the user says so.
+    """
+
     path: Path
     config: Config
     vocab: Vocab
-    # How the run names its corpus: {"path": ..., "sha256": ...}, relative to the run where inside.
     corpus_record: Mapping[str, Any]
+    corpus_at: Path | None = None
 
     @cached_property
     def _model(self) -> tuple[Arrays, dict[str, Any]]:
         path = self.path / MODEL
         weights, facts = read_tensors(path)
-        _check_facts(path, facts)
+        _check_facts(path, facts, train_perplexity_name(self.config.model))
         if facts["vocab"] != self.vocab.sha256:
             raise ModelError(
                 f"{self.path / VOCAB} is not the vocabulary that {path} was trained with: its "
@@ -65,24 +78,46 @@ class Run:
         return self._model[1]
 
     def open_corpus(self) -> Corpus:
-        """The corpus that the run was trained on. Raises DataError if it is gone or another."""
-        corpus = open_corpus(self.path / self.corpus_record["path"])
-        if corpus.sha256 != self.corpus_record["sha256"]:
-            raise ModelError(
-                f"{corpus.folder} is not the corpus of {self.path}: its SHA-256 is "
-                f"{corpus.sha256[:12]}…, the run's {self.corpus_record['sha256'][:12]}…"
-            )
-        return corpus
+        """The corpus that the run was trained on; opened, and checked, once.
+
+        Raises DataError if it is gone, ModelError if it is another.
+        """
+        return self._corpus
+
+    @cached_property
+    def _corpus(self) -> Corpus:
+        if self.corpus_at is None:
+            return find_corpus(self.path, self.corpus_record, self.vocab)
+        corpus = open_corpus(self.corpus_at)
+        return check_same(corpus, self.path, self.corpus_record, self.vocab)
+
+
+def train_perplexity_name(model: ModelConfig) -> str:
+    """What the perplexity of the last epoch is called."""
+    return "train_masked_perplexity" if model.bidirectional else "train_perplexity"
 
 
 def is_run(path: Path) -> bool:
-    return (path / CONFIG).is_file()
+    return is_file(path / CONFIG)
 
 
-def open_run(path: Path) -> Run:
-    """Open a run. Raises ModelError naming what is missing or wrong; nothing in it is executed."""
-    if not path.is_dir():
-        what = f"looks like {_guess(path)}" if path.exists() else "there is no such folder"
+def refuse_links_in(path: Path) -> None:
+    """Refuse to train in a run that has a link in the place of any of its files and folders.
+
+    Raises ModelError.
+    """
+    names = CONFIG, VOCAB, MODEL, METRICS, SAMPLES, CORPUS, CHECKPOINTS
+    refuse_links(*(path / name for name in names))
+    refuse_links(*(path / CHECKPOINTS / name for name in (LAST, PREVIOUS)))
+
+
+def open_run(path: Path, corpus: Path | None = None) -> Run:
+    """Open a run. Raises ModelError naming what is missing or wrong; nothing in it is executed.
+
+    corpus: where the user says that its corpus is.
+    """
+    if not is_folder(path):
+        what = f"looks like {_guess(path)}" if exists(path) else "there is no such folder"
         raise ModelError(f"{path} is not a charlm run ({what})")
     record = _read_json(path / CONFIG, path)
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
@@ -91,11 +126,11 @@ def open_run(path: Path) -> Run:
         raise ModelError(f"{path} was made by a newer charlm (format {record['format']})")
     try:
         config = configured(Config(), record["config"])
-        corpus = _checked_record(record["corpus"])
-    except (CharlmError, KeyError, TypeError, AttributeError) as error:
+        checked = checked_record(record["corpus"])
+    except (CharlmError, KeyError, TypeError, ValueError, AttributeError) as error:
         problem = error if isinstance(error, CharlmError) else repr(error)
         raise ModelError(f"{path / CONFIG}: {problem}") from None
-    return Run(path, config, Vocab.load(path / VOCAB), corpus)
+    return Run(path, config, Vocab.load(path / VOCAB), checked, corpus)
 
 
 # What a model says of itself, beside what was measured.
@@ -105,18 +140,16 @@ FACTS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def _check_facts(path: Path, facts: dict[str, Any]) -> None:
+def _check_facts(path: Path, facts: dict[str, Any], train_perplexity: str) -> None:
     if isinstance(facts.get("format"), int) and facts["format"] > RUN_FORMAT:
         raise ModelError(f"{path} was made by a newer charlm (format {facts['format']})")
-    for key, kinds in FACTS.items():
+    for key, kinds in {**FACTS, train_perplexity: (int, float)}.items():
         if not isinstance(facts.get(key), kinds):
             raise ModelError(f"{path}: its {key!r} is {facts.get(key)!r}")
-
-
-def _checked_record(record: dict[str, Any]) -> dict[str, Any]:
-    """The corpus's record with the types that its readers rely on; KeyError or TypeError if not."""
-    splits = {name: int(record["splits"][name]) for name in SPLITS}
-    return {"path": str(record["path"]), "sha256": str(record["sha256"]), "splits": splits}
+    for key, value in (*facts.items(), *(facts["valid"] or {}).items()):
+        # A whole number beyond all floats is none that anybody measured.
+        if isinstance(value, int) and abs(value) > sys.maxsize:
+            raise ModelError(f"{path}: its {key!r} is beyond all measure")
 
 
 def save_run(folder: Path, config: Config, corpus: Corpus, corpus_path: str) -> None:
@@ -124,8 +157,8 @@ def save_run(folder: Path, config: Config, corpus: Corpus, corpus_path: str) -> 
 
     corpus_path: where the corpus will be found, absolute or relative to the run.
     """
-    record = {"path": corpus_path, "sha256": corpus.sha256, "splits": corpus.splits}
     corpus.vocab.save(folder / VOCAB)
+    record = corpus_record(folder, corpus, corpus_path)
     write_json(folder / CONFIG, config_record(config, record))
 
 
@@ -140,17 +173,20 @@ def config_record(config: Config, corpus: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_json(path: Path, run: Path) -> Any:
+    if not is_file(path):
+        raise ModelError(f"{run} is not a charlm run (it has no {path.name})")
     with naming(path):
         try:
             return json.loads(path.read_bytes())
-        except FileNotFoundError:
-            raise ModelError(f"{run} is not a charlm run (it has no {path.name})") from None
         except (ValueError, RecursionError):
             raise ModelError(f"{path} is not JSON") from None
 
 
 def _guess(path: Path) -> str:
-    start = path.read_bytes()[:4] if path.is_file() else b""
+    start = b""
+    if is_file(path):
+        with naming(path), path.open("rb") as file:
+            start = file.read(2)
     if start[:2] == b"PK":
         return "a zip, or what torch.save writes"
     if start[:1] == b"\x80":

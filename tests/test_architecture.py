@@ -11,9 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 # Each may import those before it.
 ORDER = [
-    "errors", "config", "settings", "storage.files", "storage.folders", "storage.tensors",
-    "data.text", "data.vocab", "data.source", "data.splits", "data.measure",
-    "data.corpus", "data.batches",
+    "errors", "config", "settings",
+    "storage.names", "storage.files", "storage.folders", "storage.tensors",
+    "data.text", "data.vocab", "data.source", "data.splits", "data.measure", "data.ids",
+    "data.corpus", "data.record", "data.batches",
     "model.shapes",
     "run",
     "model.device", "model.cells", "model.recurrence", "model.network",

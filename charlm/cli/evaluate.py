@@ -1,5 +1,6 @@
 """charlm evaluate"""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ from charlm.cli.inputs import (
     reading_bar,
     source_of,
 )
-from charlm.cli.options import json_option, model_option, setting_options
+from charlm.cli.options import corpus_option, json_option, model_option, setting_options
 from charlm.cli.output import note, print_json, show
 from charlm.config import Config
 from charlm.errors import CharlmError, DataError, ModelError, UsageError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("text", required=False)
 @model_option
+@corpus_option
 @click.option(
     "--split", type=click.Choice(("train", "valid", "test")),
     help="Score this part of the run's corpus.  [default: valid, without TEXT]",
@@ -49,13 +51,13 @@ if TYPE_CHECKING:
 @setting_options("training.device", "text.encoding")
 @json_option
 def evaluate(
-    text: str | None, model: str | None, split: str | None, batch_size: int | None,
-    dynamic: bool, beside: bool, as_json: bool, **options: Any,
+    text: str | None, model: str | None, corpus: Path | None, split: str | None,
+    batch_size: int | None, dynamic: bool, beside: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Score TEXT (a file, a folder, - or a corpus), or a part of the corpus that the model was
     trained on: perplexity, bits and nats per character, in one pass with the state carried; beside
     it, the perplexity of simple models of the same training text."""
-    run = load_run(model)
+    run = load_run(model, corpus)
     need_direction(run, bidirectional=False)
     config = configured(run.config, _changes(options))
     ids, split = _read(text, split, run, config)

@@ -3,6 +3,7 @@
 import secrets
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -13,7 +14,13 @@ from charlm.cli.inputs import (
     need_direction,
     source_of,
 )
-from charlm.cli.options import changes_of, json_option, model_option, setting_options
+from charlm.cli.options import (
+    changes_of,
+    corpus_option,
+    json_option,
+    model_option,
+    setting_options,
+)
 from charlm.cli.output import note, print_json, show
 from charlm.config import GenerationConfig
 from charlm.errors import UsageError
@@ -41,16 +48,17 @@ SEPARATOR = "-" * 8
     is_flag=True,
     help="Say how much of each text is copied from the training text.",
 )
+@corpus_option
 @click.option("--no-stream", is_flag=True, help="Print each text only when it is complete.")
 @json_option
 def generate(
     prefix: str | None, prefix_file: str | None, model: str | None, device: str | None,
-    report: bool, no_stream: bool, as_json: bool, **options: Any,
+    report: bool, corpus: Path | None, no_stream: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Continue a prefix with text from a model, printed as it is made."""
     from charlm.generation.sampler import Sampler
 
-    run = load_run(model)
+    run = load_run(model, corpus)
     need_direction(run, bidirectional=False)
     settings = configured(run.config, changes_of(options)).generation
     if "" in settings.stop:

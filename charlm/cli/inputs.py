@@ -52,10 +52,11 @@ def load_vocab(path: Path) -> "Vocab":
     return Vocab.load(path / "vocab.json" if path.is_dir() else path)
 
 
-def load_run(name: str | None) -> "Run":
+def load_run(name: str | None, corpus: Path | None = None) -> "Run":
+    """The run that `find_run` finds. corpus: where its corpus is, where the user says so."""
     from charlm.run import open_run
 
-    return open_run(find_run(name))
+    return open_run(find_run(name), corpus)
 
 
 def find_run(name: str | None) -> Path:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,20 +69,26 @@ class Job:
             vocab_size=len(measured.vocab), elapsed=elapsed,
         )  # fmt: skip
 
-    def make_run(self, config: Config, measured: "Measured", output: Path, force: bool) -> None:
-        """Make the run folder, with all but what training adds. On an error nothing is left."""
+    def make_run(
+        self, config: Config, measured: "Measured", output: Path, force: bool, lock: ExitStack
+    ) -> None:
+        """Make the run folder, with all but what training adds. On an error nothing is left.
+
+        lock: takes over the folder's lock, and with it the folder until it is closed.
+        """
         from charlm.run import CONFIG, save_run
+        from charlm.storage.files import make_folder
         from charlm.storage.folders import new_folder
 
         with new_folder(
-            output, replace=force, marks=(CONFIG,), instead=resuming(output)
+            output, replace=force, marks=(CONFIG,), instead=resuming(output), hold=lock
         ) as staging:
             corpus, where = self.prepared, ""
             if corpus:
                 where = str(corpus.folder.resolve())
             else:
                 assert self.source is not None
-                (staging / "corpus").mkdir()
+                make_folder(staging / "corpus")
                 corpus, where = build(self.source, config, staging / "corpus", measured), "corpus"
             save_run(staging, config, corpus, where)
 

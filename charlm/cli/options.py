@@ -124,4 +124,8 @@ model_option = click.option(
     "-m", "--model", metavar="RUN", help="The run to use.  [default: $CHARLM_MODEL, or the newest]"
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+corpus_option = click.option(
+    "--corpus", metavar="PATH", type=click.Path(path_type=Path),
+    help="Where the corpus that the run was trained on is now.",
+)  # fmt: skip
 force_option = click.option("--force", is_flag=True, help="Replace what is at the output.")

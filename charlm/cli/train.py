@@ -1,6 +1,7 @@
 """charlm train"""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from charlm.cli.options import (
     TEXT_SETTINGS,
     Changes,
     began,
+    corpus_option,
     force_option,
     given_changes,
     json_option,
@@ -70,14 +72,15 @@ FREE_TO_RESUME = (
     help="Go on with a training that was stopped, exactly; or, with a higher limit, that was done.",
 )
 @click.option("--init-from", metavar="RUN", help="Start from the weights of another run.")
+@corpus_option
 @force_option
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
 @setting_options(*TEXT_SETTINGS)
 @json_option
 def train(
     inputs: tuple[str, ...], output: Path | None, config_file: Path | None,
-    assignments: tuple[str, ...], resume: str | None, init_from: str | None, force: bool,
-    dry_run: bool, as_json: bool, **options: Any,
+    assignments: tuple[str, ...], resume: str | None, init_from: str | None,
+    corpus: Path | None, force: bool, dry_run: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Train a model on INPUT: texts, folders, - for standard input, or one corpus; without any, on
     the sample that every Python carries. Makes a run. What is not given is chosen for the text, the
@@ -86,11 +89,14 @@ def train(
     Ctrl-C ends the training and keeps the model so far; --resume goes on."""
     if resume is not None:
         beside = {"INPUT": inputs, "-o": output, "--init-from": init_from, "--force": force}
-        _resume(resume, config_file, assignments, options, beside, dry_run, as_json)
+        _resume(resume, corpus, config_file, assignments, options, beside, dry_run, as_json)
         return
+    if corpus is not None:
+        raise UsageError("--corpus goes with --resume; to train on a corpus, name it as INPUT")
     start_run = load_run(init_from) if init_from else None
     base = None
     if start_run:
+        _ = start_run.weights  # which are checked, before a model of these sizes is made
         base = Config(text=start_run.config.text, model=start_run.config.model)
     config, given = resolve(options, base=base, config_file=config_file, assignments=assignments)
     if start_run:
@@ -118,24 +124,26 @@ def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: b
             show(describe(*about) + "\n")
         return
     note(describe(*about))
-    output = _make_run(job, plan.config, measured, output, force)
-    from charlm.training.session import train_run
+    with ExitStack() as lock:
+        output = _make_run(job, plan.config, measured, output, force, lock)
+        from charlm.training.session import train_run
 
-    result = train_run(output, plan.config, job.start_run, started=began())
+        result = train_run(output, plan.config, job.start_run, started=began(), locked_already=True)
     _show(result, plan.config, as_json)
 
 
 def _make_run(
-    job: Job, config: Config, measured: "Measured", named: Path | None, force: bool
-) -> Path:
-    """The folder of the new run: the one that was named, or the next name that is free."""
+    job: Job, config: Config, measured: "Measured", named: Path | None, force: bool,
+    lock: ExitStack,
+) -> Path:  # fmt: skip
+    """The folder of the new run, locked: the one that was named, or the next name that is free."""
     from charlm.model.device import pick_device
     from charlm.run import open_run
 
     while True:
         output = named or _free_name(job.name)
         try:
-            job.make_run(config, measured, output, force)
+            job.make_run(config, measured, output, force, lock)
             break
         except UsageError:
             # Another training may have taken a name of our choice in the meantime.
@@ -156,6 +164,7 @@ def _show(result: "Result", config: Config, as_json: bool) -> None:
 
 def _resume(
     name: str,
+    corpus: Path | None,
     config_file: Path | None,
     assignments: tuple[str, ...],
     options: dict[str, Any],
@@ -171,7 +180,7 @@ def _resume(
 
     path = Path(name)
     chosen = path if path.suffix == ".safetensors" else None
-    run = open_run(path.parent.parent if chosen else path)
+    run = open_run(path.parent.parent if chosen else path, corpus)
     given = given_changes(options, config_file, assignments)
     config = _same_but_for_limits(run, given)
     if "precision" in given.get("training", {}):
@@ -188,7 +197,7 @@ def _resume(
     from charlm.training.session import train_run
 
     checkpoint = chosen or find_checkpoint(run.path)
-    result = train_run(run.path, config, checkpoint=checkpoint, started=began())
+    result = train_run(run.path, config, checkpoint=checkpoint, started=began(), corpus=corpus)
     _show(result, config, as_json)
 
 

@@ -12,6 +12,7 @@ from charlm.cli.options import TEXT_SETTINGS, json_option, resolve, setting_opti
 from charlm.cli.output import print_json, show
 from charlm.config import Config, TextConfig
 from charlm.errors import ModelError, UsageError
+from charlm.storage.files import write_json
 
 if TYPE_CHECKING:
     from charlm.data.vocab import Vocab
@@ -42,7 +43,7 @@ def vocab(
     config, given = resolve(options)
     opened, text = _open(path, config, bool(given))
     if save:
-        opened.save(save)
+        write_json(save, opened.to_dict(), follow=True)
     if coverage:
         _show_coverage(opened, coverage, config if given else Config(text=text), as_json)
     elif diff:

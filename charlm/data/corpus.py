@@ -2,14 +2,16 @@
 
 corpus.json   format, cleaning, counts, SHA-256 of the cleaned text in UTF-8
 vocab.json
-train.bin  valid.bin  test.bin   ids, little-endian, of the narrowest width that fits
+train.bin  valid.bin  test.bin   ids, little-endian, of the narrowest width that fits, each under a
+                                 SHA-256 that corpus.json holds
 """
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import numpy.typing as npt
 
 import charlm
 from charlm.config import Config, DataConfig, TextConfig
+from charlm.data.ids import ids_writer, open_ids
 from charlm.data.measure import Measured, OnNote, OnRead, measure
 from charlm.data.source import Source
 from charlm.data.splits import SPLITS
@@ -26,7 +29,7 @@ from charlm.data.text import clean
 from charlm.data.vocab import Vocab, id_type
 from charlm.errors import DataError, ModelError, UsageError
 from charlm.settings import configured, to_dict
-from charlm.storage.files import naming, write_json
+from charlm.storage.files import found, is_file, naming, write_json
 
 CORPUS_FORMAT = 1
 HEADER = "corpus.json"
@@ -34,7 +37,10 @@ HEADER = "corpus.json"
 
 @dataclass(frozen=True)
 class Corpus:
-    """An opened corpus. `split` gives the ids of a part, memory-mapped."""
+    """An opened corpus. `split` gives the ids of a part, memory-mapped.
+
+    digests: the SHA-256 of each part's file; none where an older charlm made it.
+    """
 
     folder: Path
     text: TextConfig
@@ -43,14 +49,21 @@ class Corpus:
     sha256: str
     characters: int
     splits: dict[str, int]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    _opened: dict[str, npt.NDArray[Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def split(self, name: str) -> npt.NDArray[Any]:
-        """The ids of "train", "valid" or "test", of an unsigned type."""
+        """The ids of "train", "valid" or "test", of an unsigned type.
+
+        A part is checked when it is first asked for: to read it all takes a second a gigabyte.
+        Raises DataError where it is damaged.
+        """
         if not self.splits[name]:
             return np.empty(0, dtype=id_type(len(self.vocab)))
-        path = self.folder / f"{name}.bin"
-        with naming(path):
-            return np.memmap(path, dtype=id_type(len(self.vocab)), mode="r")
+        if name not in self._opened:
+            path, digest = self.folder / f"{name}.bin", self.digests.get(name)
+            self._opened[name] = open_ids(path, len(self.vocab), digest)
+        return self._opened[name]
 
     @property
     def tokens(self) -> int:
@@ -58,7 +71,7 @@ class Corpus:
 
 
 def is_corpus(path: Path) -> bool:
-    return (path / HEADER).is_file()
+    return is_file(path / HEADER)
 
 
 def build_corpus(
@@ -93,9 +106,10 @@ def write_corpus(
     Raises DataError if the text is no longer the one that was measured.
     """
     vocab, sizes = measured.vocab, measured.sizes
-    if _write_splits(source, text, vocab, sizes, folder, progress) != measured.sha256:
+    sha256, digests = _write_splits(source, text, vocab, sizes, folder, progress)
+    if sha256 != measured.sha256:
         raise DataError(f"{source.label}: the text changed while it was being read; run it again")
-    corpus = Corpus(folder, text, data, vocab, measured.sha256, measured.characters, sizes)
+    corpus = Corpus(folder, text, data, vocab, sha256, measured.characters, sizes, digests)
     vocab.save(folder / "vocab.json")
     write_json(folder / HEADER, _header(corpus))
     return corpus
@@ -108,13 +122,13 @@ def _write_splits(
     sizes: dict[str, int],
     folder: Path,
     progress: OnRead,
-) -> str:
-    """Encode the text into the .bin files, and return the SHA-256 of what was read."""
+) -> tuple[str, dict[str, str]]:
+    """Encode the text into the .bin files; the SHA-256 of what was read, and of each file."""
     digest, position = hashlib.sha256(), 0
     ends = dict(zip(SPLITS, accumulate(sizes[part] for part in SPLITS), strict=True))
     with ExitStack() as stack:
         stack.enter_context(naming(folder))
-        files = {p: stack.enter_context((folder / f"{p}.bin").open("wb")) for p in SPLITS}
+        files = {p: stack.enter_context(ids_writer(folder / f"{p}.bin")) for p in SPLITS}
         for piece in clean(source.read(), text):
             data = piece.encode("utf-8", "surrogatepass")
             digest.update(data)
@@ -124,7 +138,7 @@ def _write_splits(
                 file.write(ids[max(start, 0) : max(end, 0)].data)
             position += len(ids)
             progress(len(data))
-    return digest.hexdigest()
+        return digest.hexdigest(), {part: file.sha256 for part, file in files.items()}
 
 
 def _header(corpus: Corpus) -> dict[str, Any]:
@@ -140,22 +154,23 @@ def _header(corpus: Corpus) -> dict[str, Any]:
         "tokens": corpus.tokens,
         "vocab_size": len(corpus.vocab),
         "splits": corpus.splits,
+        "digests": dict(corpus.digests),
     }
 
 
 def open_corpus(folder: Path) -> Corpus:
     """Open a prepared corpus. Raises DataError naming what does not fit."""
     path = folder / HEADER
+    if not is_file(path):
+        raise DataError(f"{folder} is not a corpus: it has no {HEADER}")
     with naming(path):
         try:
             header = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            raise DataError(f"{folder} is not a corpus: it has no {HEADER}") from None
         except (ValueError, RecursionError):
             raise DataError(f"{path} is not JSON") from None
     try:
         corpus = _from_header(folder, header)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is not a corpus's header: {error!r}") from None
     except (UsageError, ModelError) as error:
         raise DataError(f"{path}: {error}") from None
@@ -173,18 +188,29 @@ def _from_header(folder: Path, header: dict[str, Any]) -> Corpus:
         raise DataError(
             f"{folder}: {HEADER} says {header['vocab_size']} tokens, vocab.json has {len(vocab)}"
         )
-    splits = {name: int(header["splits"][name]) for name in SPLITS}
     return Corpus(
-        folder, config.text, config.data, vocab,
-        str(header["sha256"]), int(header["characters"]), splits,
+        folder, config.text, config.data, vocab, str(header["sha256"]),
+        checked_count(header["characters"]), checked_splits(header["splits"]),
+        {name: str(digest) for name, digest in header.get("digests", {}).items()},
     )  # fmt: skip
 
 
+def checked_splits(splits: Any) -> dict[str, int]:
+    """The sizes of the parts, as a file tells them. Raises KeyError, TypeError or ValueError."""
+    return {name: checked_count(splits[name]) for name in SPLITS}
+
+
+def checked_count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
 def _check_file(path: Path, size: int) -> None:
-    with naming(path):
-        try:
-            found = path.stat().st_size
-        except FileNotFoundError:
-            raise DataError(f"{path} is missing; prepare the corpus again") from None
-    if found != size:
-        raise DataError(f"{path} has {found} bytes, its header says {size}; prepare it again")
+    there = found(path)
+    if there is None or not is_file(path):
+        raise DataError(f"{path} is missing; prepare the corpus again")
+    if there.st_size != size:
+        raise DataError(
+            f"{path} has {there.st_size} bytes, its header says {size}; prepare it again"
+        )

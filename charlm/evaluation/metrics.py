@@ -58,8 +58,3 @@ class Score:
             f"{masked}perplexity {self.perplexity:.3f} per {unit} ({self.bits_per_token:.4f} bits, "
             f"{self.nats_per_token:.4f} nats{per_byte}) over {self.tokens:,} {what}{unknown}"
         )
-
-
-def train_perplexity_name(masked: bool) -> str:
-    """What the perplexity of a training's last epoch is called."""
-    return "train_masked_perplexity" if masked else "train_perplexity"

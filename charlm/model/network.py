@@ -42,7 +42,8 @@ class CharLM(nn.Module):
     something at masked places alone; anywhere else it has seen the answer.
     """
 
-    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+    def __init__(self, config: ModelConfig, vocab_size: int, *, to_be_loaded: bool = False) -> None:
+        """to_be_loaded: its weights are about to be replaced, and need no good start."""
         super().__init__()
         self.config, self.vocab_size = config, vocab_size
         self.symbols = input_symbols(config, vocab_size)
@@ -52,7 +53,8 @@ class CharLM(nn.Module):
             width, config.hidden_size, config.num_layers, **_cell_options(config)
         )
         self.head = nn.Linear(config.directions * config.output_size, vocab_size)
-        self._initialise()
+        if not to_be_loaded:
+            self._initialise()
         if config.tied and self.embedding is not None:
             self.head.weight = self.embedding.weight
 
@@ -168,6 +170,7 @@ def load_weights(model: CharLM, weights: dict[str, Any]) -> None:
 
 def open_model(run: Run, device: str) -> CharLM:
     """A run's model on a device, ready to evaluate."""
-    model = CharLM(run.config.model, len(run.vocab))
-    load_weights(model, run.weights)
+    weights = run.weights  # which are checked against the sizes, before anything of these is made
+    model = CharLM(run.config.model, len(run.vocab), to_be_loaded=True)
+    load_weights(model, weights)
     return model.to(pick_device(device)).eval()

@@ -8,61 +8,113 @@ import contextlib
 import ctypes
 import os
 import secrets
+import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from charlm.errors import FileSystemError, UsageError
 from charlm.storage import files
-from charlm.storage.files import host, naming, remove, sync_folder, temporary_name, write_bytes
+from charlm.storage.files import (
+    exists,
+    is_file,
+    is_folder,
+    naming,
+    refuse_links,
+    remove,
+    sync,
+    sync_folder,
+    write_bytes,
+)
+from charlm.storage.names import Owner, beginning, host, temporary_name
 
 LOCK, HOLDER = ".lock", ".lock-holder"
 
 
-def sweep(folder: Path) -> None:
-    """Remove what processes of this machine that are no more left under temporary names."""
+def sweep(folder: Path, *, ours: bool = False) -> None:
+    """Remove what processes of this machine that are no more left under temporary names.
+
+    ours: this process has the folder's lock, so that no other can be at work in it.
+    """
     for path in folder.glob(".*.tmp"):
-        owner, _, rest = path.name.removesuffix(".tmp").rpartition(".")[2].partition("-")
-        number = rest.partition("-")[0]
-        if owner == host() and number.isdecimal() and not _alive(int(number)):
+        owner = Owner.of(path)
+        if owner and owner.host == host() and (ours or _abandoned(path, owner)):
             remove(path)
 
 
-def _alive(process: int) -> bool:
-    if os.name == "nt":
-        return True  # asking would end it
+def _abandoned(path: Path, owner: Owner) -> bool:
+    if owner.alive is not None:
+        return not owner.alive
+    # Of another container, maybe: a folder that is being filled is locked.
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        if not is_file(path / LOCK):
+            return False
+        FolderLock(path).release()
+    except (FileSystemError, OSError):
         return False
-    except OSError:
-        pass
     return True
+
+
+class FolderLock:
+    """The lock of a folder, held; a process that dies lets go of it.
+
+    folder: where it is, and may be changed by whoever renames it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FileSystemError, naming the process that has it."""
+        from filelock import FileLock, Timeout
+
+        self.folder = folder
+        refuse_links(folder / LOCK, folder / HOLDER)
+        with naming(folder), warnings.catch_warnings():
+            # Where a file system has no locks, newer versions of filelock make do, and say so.
+            warnings.simplefilter("ignore", UserWarning)
+            files.before_operation("lock", folder)
+            self._lock = FileLock(folder / LOCK)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise FileSystemError(
+                    f"{folder} is in use by process {_holder(folder)}; wait for it, or name another"
+                ) from None
+            except NotImplementedError:
+                raise FileSystemError(
+                    f"{folder}: this file system has no locks; update filelock, or use another"
+                ) from None
+        try:
+            # In a file of its own: on Windows, what is locked cannot be read.
+            write_bytes(folder / HOLDER, f"{os.getpid()}\n".encode())
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        remove(self.folder / HOLDER)
+        self._lock.release()
+
+    def discard(self) -> None:
+        """Release it for good: the folder is complete, and nobody will work in it."""
+        if os.name == "nt":
+            self.release()  # a file that is open cannot be removed there
+            remove(self.folder / LOCK)
+        else:
+            remove(self.folder / LOCK)
+            self.release()
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from working in `folder`; a process that dies lets go of it.
+    """Keep other processes from working in `folder`.
 
     Raises FileSystemError, naming the process that has it.
     """
-    from filelock import FileLock, Timeout
-
-    with naming(folder):
-        lock = FileLock(folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise FileSystemError(
-                f"{folder} is in use by process {_holder(folder)}; wait for it, or name another"
-            ) from None
+    lock = FolderLock(folder)
     try:
-        # In a file of its own: to ask for the lock empties the lock's file.
-        write_bytes(folder / HOLDER, f"{os.getpid()}\n".encode())
-        sweep(folder)
+        sweep(folder, ours=True)
         yield
     finally:
-        remove(folder / HOLDER)
         lock.release()
 
 
@@ -74,34 +126,53 @@ def _holder(folder: Path) -> str:
 
 @contextlib.contextmanager
 def new_folder(
-    path: Path, *, replace: bool = False, marks: tuple[str, ...] = (), instead: str = ""
+    path: Path,
+    *,
+    replace: bool = False,
+    marks: tuple[str, ...] = (),
+    instead: str = "",
+    hold: ExitStack | None = None,
 ) -> Iterator[Path]:
     """Yield a temporary folder to fill; at the end of the block it becomes `path`.
 
     A folder already there is refused (UsageError), or, with `replace`, takes its leave once the new
     one is complete; only one that is empty or holds a file of `marks`, such as "config.json", is
-    ever replaced. If the block raises, nothing is left behind. instead: what else a user whose
-    folder is refused could do.
+    ever replaced. Where `path` is a link, it stays, and what it leads to is made or replaced. If
+    the block raises, nothing is left behind.
+    instead: what else a user whose folder is refused could do. hold: the folder is locked from
+    before it has its name until this stack is closed; else it is nobody's once it has it.
     """
+    with naming(path):
+        path = Path(os.path.realpath(path)) if path.is_symlink() else path
     check_output(path, replace=replace, marks=marks, instead=instead)
-    made_parent = not path.parent.exists()
+    made_parent = not exists(path.parent)
     with naming(path):
         files.before_operation("make folder", path)
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         staging = temporary_name(path)
         staging.mkdir()
+    lock = None
     try:
+        lock = FolderLock(staging)
         yield staging
         check_output(path, replace=replace, marks=marks, instead=instead)
         with naming(path):
-            _put_in_place(staging, path)
+            _put_in_place(staging, path, lock)
     except BaseException:
+        if lock:
+            lock.release()
         remove(staging)
         if made_parent:
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
         raise
+    if hold is None:
+        lock.discard()
+    elif os.name == "nt":
+        hold.enter_context(locked(path))
+    else:
+        hold.callback(lock.release)
 
 
 def try_output(
@@ -121,13 +192,14 @@ def try_output(
 
 def check_output(path: Path, *, replace: bool, marks: tuple[str, ...], instead: str = "") -> None:
     """Refuse an output folder that is in the way, before any work is done."""
+    if not exists(path):
+        return
+    if not is_folder(path):
+        raise UsageError(f"the output {path} is a file; give the name of a folder")
     with naming(path):
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"the output {path} is a file; give the name of a folder")
-        if not path.exists() or not any(path.iterdir()):
+        if not any(path.iterdir()):
             return
-        ours = any((path / mark).exists() for mark in marks)
-    if not ours:
+    if not any(exists(path / mark) for mark in marks):
         raise UsageError(f"the output {path} already holds other files; give another with -o")
     if not replace:
         raise UsageError(
@@ -137,13 +209,15 @@ def check_output(path: Path, *, replace: bool, marks: tuple[str, ...], instead: 
         pass  # nobody is at work there
 
 
-def _put_in_place(staging: Path, path: Path) -> None:
+def _put_in_place(staging: Path, path: Path, lock: FolderLock) -> None:
     for folder, _, names in os.walk(staging):
-        for name in names:
+        for name in set(names) - {LOCK, HOLDER}:
             files.before_operation("sync", Path(folder) / name)
             with (Path(folder) / name).open("rb+") as file:
-                os.fsync(file.fileno())
+                sync(file.fileno())
         sync_folder(Path(folder))
+    if os.name == "nt":
+        lock.release()  # a folder with an open file in it cannot be renamed there
     files.before_operation("rename", path)
     if not path.exists():
         staging.rename(path)
@@ -151,7 +225,7 @@ def _put_in_place(staging: Path, path: Path) -> None:
         remove(staging)
     else:
         # For a moment nothing has the name: what was there keeps one that nobody sweeps away.
-        old = path.with_name(f"{path.name[:80]}.before-{secrets.token_hex(4)}")
+        old = path.with_name(f"{beginning(path.name)}.before-{secrets.token_hex(4)}")
         path.rename(old)
         try:
             files.before_operation("rename", staging)
@@ -160,6 +234,7 @@ def _put_in_place(staging: Path, path: Path) -> None:
             old.rename(path)
             raise
         remove(old)
+    lock.folder = path
     sync_folder(path.parent)
 
 

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from charlm.config import ModelConfig
 from charlm.errors import ModelError
 from charlm.model.network import load_weights, weights_of
 from charlm.model.shapes import check_shapes, expected_shapes
-from charlm.run import MODEL
-from charlm.storage.files import keep_copy
+from charlm.run import CHECKPOINTS, LAST, MODEL, PREVIOUS
+from charlm.storage.files import exists, keep_copy, make_folder
 from charlm.storage.tensors import Arrays, read_tensors, write_tensors
 from charlm.training.resume_point import ResumePoint
 from charlm.training.trainer import Trainer
 
-CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.safetensors", "previous.safetensors"
 CHECKPOINT_FORMAT = 1
 
 
@@ -37,7 +37,7 @@ def save_model(run: Path, weights: Arrays, facts: dict[str, Any]) -> None:
 def save_checkpoint(run: Path, trainer: Trainer, point: ResumePoint) -> None:
     """Write a resume point; the one before stays as `previous`, so that one is always whole."""
     folder = run / CHECKPOINTS
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     keep_copy(folder / LAST, folder / PREVIOUS)
     facts = {"format": CHECKPOINT_FORMAT, **point.facts()}
     write_tensors(folder / LAST, state_arrays(trainer), facts)
@@ -46,7 +46,7 @@ def save_checkpoint(run: Path, trainer: Trainer, point: ResumePoint) -> None:
 def find_checkpoint(run: Path) -> Path:
     """Where a run is to be resumed from: `last`. Raises ModelError if there is none."""
     path = run / CHECKPOINTS / LAST
-    if not path.exists():
+    if not exists(path):
         raise ModelError(
             f"{run} has no {CHECKPOINTS}/{LAST}: there is nothing to go on from; train it anew "
             "with --force"
@@ -71,7 +71,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
 def _way_out(path: Path) -> str:
     previous = path.with_name(PREVIOUS)
-    if path.name != LAST or not previous.exists():
+    if path.name != LAST or not exists(previous):
         return ""
     try:
         _, facts = read_tensors(previous)
@@ -97,15 +97,23 @@ def state_arrays(trainer: Trainer) -> Arrays:
     return arrays
 
 
+def checked_weights(checkpoint: Checkpoint, model: ModelConfig, vocab_size: int) -> Arrays:
+    """The weights of a resume point, if they are those of such a model. Raises ModelError.
+
+    To be asked before one is made: the sizes in a config may be anybody's.
+    """
+    weights = _below(checkpoint.arrays, "model.")
+    check_shapes(checkpoint.path, weights, expected_shapes(model, vocab_size))
+    return weights
+
+
 def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
     """Put a trainer of the same config and corpus where the checkpoint was.
 
     On a CPU the steps that follow are, bit for bit, those of the run that saved it.
     Raises ModelError if the checkpoint is of another model or another optimiser.
     """
-    weights = _below(checkpoint.arrays, "model.")
-    shapes = expected_shapes(trainer.config.model, trainer.model.vocab_size)
-    check_shapes(checkpoint.path, weights, shapes)
+    weights = checked_weights(checkpoint, trainer.config.model, trainer.model.vocab_size)
     load_weights(trainer.model, weights)
     try:
         _restore_rest(checkpoint, trainer)

@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from charlm.evaluation.metrics import Score, train_perplexity_name
+from charlm.evaluation.metrics import Score
 from charlm.model.network import weights_of
-from charlm.run import METRICS, SAMPLES
+from charlm.run import METRICS, SAMPLES, train_perplexity_name
 from charlm.storage.files import append, size, truncate
 from charlm.training.checkpoint import save_checkpoint, save_model
 from charlm.training.progress import Progress
@@ -104,7 +104,7 @@ class Recorder:
             "epochs": round(trainer.epochs, 4),
             "seconds": round(self.seconds, 1),
             "valid": score_facts(trainer, score),
-            train_perplexity_name(trainer.config.model.bidirectional): trainer.train_perplexity,
+            train_perplexity_name(trainer.config.model): trainer.train_perplexity,
             "precision": _in_words(self._precisions),
         }
         save_model(self.run, weights_of(trainer.model), facts)

@@ -1,23 +1,33 @@
 """A run trained from its folder to its result."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 from typing import Any
 
 from charlm.config import Config
+from charlm.data.record import corpus_record
 from charlm.errors import Stopped
-from charlm.evaluation.metrics import Score, train_perplexity_name
+from charlm.evaluation.metrics import Score
 from charlm.model.device import computing, conditions, pick_device, trains_in
 from charlm.model.network import load_weights
-from charlm.run import CONFIG, Run, config_record, open_run
+from charlm.run import (
+    CHECKPOINTS,
+    CONFIG,
+    Run,
+    config_record,
+    open_run,
+    refuse_links_in,
+    train_perplexity_name,
+)
 from charlm.settings import configured
 from charlm.storage.files import write_json
 from charlm.storage.folders import locked, sweep
 from charlm.training.checkpoint import (
-    CHECKPOINTS,
     Checkpoint,
+    checked_weights,
     open_checkpoint,
     restore_trainer,
 )
@@ -75,17 +85,22 @@ def train_run(
     *,
     checkpoint: Path | None = None,
     started: float | None = None,
+    corpus: Path | None = None,
+    locked_already: bool = False,
 ) -> Result:
     """Train the run at `path`, as made by `save_run`.
 
     start_run: whose weights to start from. checkpoint: where to go on from, in a run begun before.
-    started: when the command began (`time.perf_counter`).
+    started: when the command began (`time.perf_counter`). corpus: where the run's corpus is now,
+    where the user says so. locked_already: the caller has the run's lock, and keeps it.
     Raises Stopped, all saved, where a signal ended the training early.
     """
     started = time.perf_counter() if started is None else started
-    with StopSignals() as signals, computing(config.training.threads), locked(path):
-        sweep(path / CHECKPOINTS)
-        run = open_run(path)
+    lock = nullcontext() if locked_already else locked(path)
+    with StopSignals() as signals, computing(config.training.threads), lock:
+        refuse_links_in(path)
+        sweep(path / CHECKPOINTS, ours=True)
+        run = open_run(path, corpus)
         if checkpoint:
             trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), started)
         else:
@@ -110,7 +125,7 @@ def train_run(
     return Result(
         path, trainer.done, trainer.epochs, time.perf_counter() - started,
         trainer.unit, recorder.tokens_per_second(trainer),
-        train_perplexity_name(config.model.bidirectional),
+        train_perplexity_name(config.model),
         trainer.train_perplexity, recorder.best_score,
         score_facts(trainer, recorder.best_score),
     )  # fmt: skip
@@ -122,12 +137,17 @@ def _resumed(
     """Both as they were when the checkpoint was saved; the run gets its new limits."""
     point, asked = checkpoint.point, config
     config = _in_a_precision_of_this_machine(config)
-    trainer = Trainer(config, run.open_corpus(), started=started, before=point)
+    checked_weights(checkpoint, config.model, len(run.vocab))  # before a model is made of it
+    corpus = run.open_corpus()
+    trainer = Trainer(config, corpus, started=started, before=point)
     restore_trainer(checkpoint, trainer)
     if point.limits != limits_of(config.training):
         trainer.best.failures = 0
-    if config != run.config:
-        write_json(run.path / CONFIG, config_record(config, run.corpus_record))
+    record = run.corpus_record
+    if run.corpus_at is not None:
+        record = corpus_record(run.path, corpus, str(run.corpus_at.resolve()))
+    if config != run.config or record != run.corpus_record:
+        write_json(run.path / CONFIG, config_record(config, record))
     recorder = Recorder(run.path, trainer, started=started, before=point)
     recorder.progress.note(f"resumed after step {trainer.done} of {trainer.limit.total}")
     if config != asked:

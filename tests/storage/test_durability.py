@@ -14,17 +14,23 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from charlm.data.corpus import open_corpus
+from charlm.config import DataConfig, TextConfig
+from charlm.data.corpus import build_corpus, open_corpus
+from charlm.data.source import text_source
 from charlm.errors import FileSystemError
+from charlm.run import open_run
 from charlm.storage import files, folders
-from charlm.storage.files import temporary_name, write_bytes
+from charlm.storage import names as names_module
+from charlm.storage.files import make_folder, write_bytes
 from charlm.storage.folders import locked, new_folder, sweep
+from charlm.storage.names import temporary_name
 from charlm.storage.tensors import read_tensors, write_tensors
 from charlm.training.checkpoint import LAST, PREVIOUS, save_checkpoint
 from charlm.training.trainer import Trainer
@@ -54,7 +60,7 @@ def save_one(folder: Path) -> None:
 
 
 def save_link(folder: Path) -> None:
-    write_bytes(folder / "link", b"new")
+    write_bytes(folder / "link", b"new", follow=True)
 
 
 def save_folder(folder: Path) -> None:
@@ -63,7 +69,24 @@ def save_folder(folder: Path) -> None:
         write_bytes(staging / "more", b"more")
 
 
-SAVES = {"a file": save_one, "a file behind a link": save_link, "a folder": save_folder}
+def save_held_folder(folder: Path) -> None:
+    with ExitStack() as lock:
+        with new_folder(folder / "run", replace=True, marks=("config.json",), hold=lock) as staging:
+            make_folder(staging / "corpus")
+            write_bytes(staging / "corpus" / "ids", b"new")
+        assert (folder / "run" / folders.LOCK).exists()
+
+
+def save_corpus(folder: Path) -> None:
+    source = text_source("text", "a text that is long enough to be split" * 2)
+    with new_folder(folder / "corpus") as staging:
+        build_corpus(source, TextConfig(), DataConfig(), staging)
+
+
+SAVES = {
+    "a file": save_one, "a file behind a link": save_link, "a folder": save_folder,
+    "a folder that stays locked": save_held_folder, "a corpus": save_corpus,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -221,12 +244,20 @@ def test_row_10_a_good_checkpoint_at_every_moment(
     assert number > 5
 
 
+def test_row_03_a_folder_for_resume_points_that_cannot_be_made(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    files.before_operation = fail_at(1, errno.ENOSPC, from_then_on=True)
+    with pytest.raises(FileSystemError, match=r"/checkpoints: No space left on device \("):
+        save_checkpoint(tmp_path, trainer, {})
+
+
 def test_stale_files_of_the_living_and_of_other_machines_are_not_swept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = temporary_name(tmp_path / "a")
     mine.write_bytes(b"")
-    monkeypatch.setattr(files, "host", lambda: "0123abcd")
+    monkeypatch.setattr(names_module, "host", lambda: "0123abcd")
     monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)  # more than the system gives
     of_another = temporary_name(tmp_path / "a")
     of_another.write_bytes(b"")
@@ -422,14 +453,18 @@ def test_row_09_outputs_that_cannot_be(
         assert refused.code == code, refused
         assert len(refused.err.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
-    # A link is kept, and what it leads to is updated.
-    assert charlm("train", text_file, *tiny_options, "-o", "run").code == 0
-    Path("model").write_bytes(Path("run/model.safetensors").read_bytes())
-    Path("run/model.safetensors").unlink()
-    Path("run/model.safetensors").symlink_to(Path("model").absolute())
+    # A link that the user names is kept, and what it leads to is updated.
+    Path("disk").mkdir()
+    Path("run").symlink_to("disk/run")
+    for _ in range(2):
+        assert charlm("train", text_file, *tiny_options, "-o", "run", "--force").code == 0
     assert charlm("train", "--resume", "run", "--max-steps", 60).code == 0
-    assert Path("run/model.safetensors").is_symlink()
-    assert read_tensors(Path("model"))[1]["step"] > 20
+    assert Path("run").is_symlink()
+    assert open_run(Path("disk/run")).facts["step"] > 20
+    Path("vocab").symlink_to("disk/vocab.json")
+    assert charlm("vocab", text_file, "--save", "vocab").code == 0
+    assert Path("vocab").is_symlink()
+    assert Path("disk/vocab.json").read_bytes() == Path("run/vocab.json").read_bytes()
 
 
 def test_row_11_a_folder_that_is_only_half_a_run(charlm: Charlm, trained: Path) -> None:

@@ -58,11 +58,9 @@ def _lines(run: "Run") -> Iterator[tuple[str, str]]:
     parts = ", ".join(f"{name} {size:,}" for name, size in corpus["splits"].items() if size)
     yield "corpus", f"{corpus['path']}: {parts} (SHA-256 {corpus['sha256'][:12]}…)"
     done = f"{facts['step']:,} steps, {facts['epochs']:g} epochs, {facts['seconds']:g} s"
+    precision = facts.get("precision", run.config.training.precision)
     name = train_perplexity_name(model)
-    yield (
-        "trained",
-        f"{done} in {run.config.training.precision}, {name.replace('_', ' ')} {facts[name]:.3f}",
-    )
+    yield "trained", f"{done} in {precision}, {name.replace('_', ' ')} {facts[name]:.3f}"
     yield "validation", _validation(facts["valid"])
     yield "holds", _text_held(run)
     yield "use", how_to_use(run.path, model)

@@ -16,8 +16,8 @@ ORDER = [
     "run",
     "model.device", "model.cells", "model.recurrence", "model.network",
     "evaluation.metrics", "evaluation.baselines", "evaluation.evaluator", "evaluation.dynamic",
-    "generation.stepper", "generation.torch_stepper", "generation.sampler", "generation.novelty",
-    "generation.filler",
+    "generation.layers", "generation.stepper", "generation.torch_stepper", "generation.sampler",
+    "generation.novelty", "generation.filler",
     "training.optim", "training.gradient", "training.planner", "training.limits",
     "training.signals", "training.progress",
     "training.trainer", "training.checkpoint", "training.recorder", "training.session",
@@ -126,7 +126,7 @@ def test_importing_the_package_imports_neither_torch_nor_numpy() -> None:
 
 
 def test_the_registries_of_cells_agree() -> None:
-    from charlm.generation.stepper import CELLS as STEPS
+    from charlm.generation.layers import CELLS as STEPS
     from charlm.model.network import IMPLEMENTATIONS
     from charlm.model.shapes import GATES
     from charlm.settings import fields_of

@@ -1,6 +1,8 @@
 """The NumPy stepper and the torch stepper are the model, to 1e-5."""
 
+import tracemalloc
 from copy import deepcopy
+from dataclasses import replace
 from itertools import product
 from unittest.mock import MagicMock
 
@@ -9,7 +11,10 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig
-from charlm.generation.stepper import Stepper
+from charlm.generation import layers
+from charlm.generation import stepper as stepper_module
+from charlm.generation.layers import ROW_BY_ROW
+from charlm.generation.stepper import READ_AT_ONCE, Stepper
 from charlm.generation.torch_stepper import TorchStepper, Work, cuda_graph
 from charlm.model.network import IMPLEMENTATIONS, CharLM, weights_of
 
@@ -61,7 +66,11 @@ def test_stepping_is_the_model(config: ModelConfig) -> None:
 
 
 @every_case
-def test_reading_is_stepping(config: ModelConfig) -> None:
+@pytest.mark.parametrize("at_once", [READ_AT_ONCE, 3])
+def test_reading_is_stepping(
+    config: ModelConfig, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepper_module, "READ_AT_ONCE", at_once)
     model = model_of(config)
     stepper = Stepper(config, weights_of(model))
     read, stepped = stepper.start(), stepper.start()
@@ -73,6 +82,62 @@ def test_reading_is_stepping(config: ModelConfig) -> None:
     for t in range(T):
         last = stepper.step(TEXT[t, :1], stepped)
     np.testing.assert_allclose(second, last, atol=1e-5, rtol=0)
+
+
+@every_case
+def test_without_the_table_of_first_products_it_is_the_model(
+    config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "LARGEST_TABLE", 0)
+    model = model_of(config)
+    stepper = Stepper(config, weights_of(model))
+    state, read = stepper.start(B), stepper.start()
+    steps = np.stack([stepper.step(TEXT[t].tolist(), state).copy() for t in range(T)])
+    np.testing.assert_allclose(steps, logits_of(model), atol=1e-5, rtol=0)
+    last = stepper.read(TEXT[:, 0].tolist(), read)
+    np.testing.assert_allclose(last, logits_of(model)[-1, :1], atol=1e-5, rtol=0)
+
+
+def test_a_large_vocabulary_takes_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ModelConfig(embedding_size=4, hidden_size=64)
+    weights = weights_of(CharLM(config, 5_000))
+    peaks = []
+    for largest in (0, layers.LARGEST_TABLE):
+        monkeypatch.setattr(layers, "LARGEST_TABLE", largest)
+        tracemalloc.start()
+        Stepper(config, weights)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] > 5_000 * 4 * 64 * 4
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_long_prefix_takes_no_memory_of_its_own(depth: int) -> None:
+    config = ModelConfig(num_layers=depth, embedding_size=4, hidden_size=64)
+    stepper = Stepper(config, weights_of(CharLM(config, V)))
+    peaks = []
+    for pieces in (1, 6):
+        ids, state = [1, 2] * (READ_AT_ONCE * pieces // 2), stepper.start()
+        tracemalloc.start()
+        stepper.read(ids, state)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+@every_case
+def test_a_stream_is_the_same_to_the_bit_alone_and_among_a_few(config: ModelConfig) -> None:
+    # Of a size at which a product of several rows rounds unlike one of a single row.
+    sizes = {"hidden_size": 150, "embedding_size": config.embedding_size and 150}
+    config = replace(config, **sizes, proj_size=config.proj_size and 150 - 1, tied=False)
+    stepper = Stepper(config, weights_of(model_of(config)))
+    text = np.random.default_rng(1).integers(V, size=(40, ROW_BY_ROW))
+    alone = stepper.start()
+    steps = [stepper.step(text[t, :1].tolist(), alone).copy() for t in range(len(text))]
+    for streams in range(2, ROW_BY_ROW + 1):
+        state = stepper.start(streams)
+        for ids, expected in zip(text[:, :streams].tolist(), steps, strict=True):
+            assert (stepper.step(ids, state)[0] == expected[0]).all()
 
 
 def repeated(work: Work) -> Work:

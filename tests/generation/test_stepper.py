@@ -1,9 +1,13 @@
 """The NumPy stepper and the torch stepper are the model, to 1e-5."""
 
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from itertools import product
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -15,7 +19,7 @@ from charlm.generation import layers
 from charlm.generation import stepper as stepper_module
 from charlm.generation.layers import ROW_BY_ROW
 from charlm.generation.stepper import READ_AT_ONCE, Stepper
-from charlm.generation.torch_stepper import TorchStepper, Work, cuda_graph
+from charlm.generation.torch_stepper import StreamStates, TorchStepper, Work, cuda_graph
 from charlm.model.network import IMPLEMENTATIONS, CharLM, weights_of
 
 V, H, T, B = 13, 24, 20, 3
@@ -159,7 +163,7 @@ def test_streams_taken_go_on_as_they_were(cell: str) -> None:
         state = engine.start(B)
         for t in range(T - 1):
             engine.step(TEXT[t].tolist(), state)
-        chosen = engine.take(state, [2, 0, 2])
+        chosen = engine.take(engine.take(state, [2, 0, 1]), [0, 1, 0])
         last = engine.step(TEXT[-1][[2, 0, 2]].tolist(), chosen)
         np.testing.assert_allclose(last, logits_of(model)[-1][[2, 0, 2]], atol=1e-5, rtol=0)
 
@@ -176,12 +180,92 @@ def test_a_recorded_step_is_recorded_once_and_is_the_model(cell: str) -> None:
     record.assert_called_once()
 
 
-def test_a_cuda_graph_is_warmed_up_aside_and_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda, work = MagicMock(), MagicMock()
+class Cuda:
+    """What `cuda_graph` asks of torch.cuda, on a machine with two GPUs, of which 0 is current.
+
+    done: what was done, and on which device.
+    """
+
+    def __init__(self) -> None:
+        self.current, self.done = 0, []
+        self.CUDAGraph = lambda: SimpleNamespace(replay=partial(self.log, "replay"))
+        self.Stream = self.current_stream = self.stream_of_current
+
+    def log(self, what: str) -> None:
+        self.done.append((what, self.current))
+
+    def stream_of_current(self) -> SimpleNamespace:
+        return SimpleNamespace(device=self.current, wait_stream=lambda other: None)
+
+    @contextmanager
+    def device(self, device: torch.device) -> Iterator[None]:
+        before, self.current = self.current, device.index
+        yield
+        self.current = before
+
+    @contextmanager
+    def stream(self, stream: SimpleNamespace) -> Iterator[None]:
+        assert stream.device == self.current
+        self.log("aside")
+        yield
+
+    @contextmanager
+    def graph(self, graph: SimpleNamespace) -> Iterator[None]:
+        self.log("record")
+        yield
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_cuda_graph_is_recorded_and_replayed_on_the_models_device(
+    monkeypatch: pytest.MonkeyPatch, index: int
+) -> None:
+    cuda = Cuda()
     monkeypatch.setattr(torch, "cuda", cuda)
-    assert cuda_graph(work) is cuda.CUDAGraph.return_value.replay
-    cuda.graph.assert_called_once_with(cuda.CUDAGraph.return_value)
-    assert work.call_count == 2
+    replay = cuda_graph(partial(cuda.log, "work"), torch.device("cuda", index))
+    replay()
+    steps = ["aside", "work", "record", "work", "replay"]
+    assert cuda.done == [(step, index) for step in steps]
+    assert cuda.current == 0
+
+
+def test_where_nothing_can_be_recorded_it_goes_on_without() -> None:
+    config = ModelConfig(num_layers=2, embedding_size=5, hidden_size=H)
+
+    def record(work: Work) -> Work:
+        work()  # the step is run, and its recording fails after that
+        tried.append(work)
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    model, tried = model_of(config), []
+    engine = TorchStepper(model, record)
+    state = engine.start()
+    steps = [engine.read(TEXT[:2, 0].tolist(), state)]
+    steps += [engine.step(TEXT[t, :1].tolist(), state) for t in range(2, T)]
+    np.testing.assert_allclose(steps, logits_of(model)[1:, :1], atol=1e-5, rtol=0)
+    assert len(tried) == 1
+
+
+def test_streams_that_end_are_dropped_without_recording_anew_until_half_have_ended() -> None:
+    config = ModelConfig(num_layers=2, embedding_size=5, hidden_size=H)
+    model, record = model_of(config), MagicMock(side_effect=repeated)
+    engine = TorchStepper(model, record)
+    text = np.random.default_rng(2).integers(V, size=(T, 8))
+    with torch.no_grad():
+        expected = deepcopy(model).double()(torch.from_numpy(text))[0].numpy()
+    # From the zero state, eight of them: what a recording begins with is a state.
+    shape = (config.num_layers, 8, H)
+    state = StreamStates((torch.zeros(shape), torch.zeros(shape)))
+    going = list(range(8))
+    for t in range(T):
+        logits = engine.step(text[t, going].tolist(), state)
+        np.testing.assert_allclose(logits, expected[t, going], atol=1e-5, rtol=0)
+        if t % 2 and len(going) > 1:
+            ended = len(going) // 2
+            state = engine.take(state, [k for k in range(len(going)) if k != ended])
+            del going[ended]
+    assert len(going) == 1
+    # Of 8 streams, of 4, 2 and 1.
+    assert record.call_count == 4
 
 
 @pytest.mark.parametrize("cell", IMPLEMENTATIONS["torch"])

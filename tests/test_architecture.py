@@ -21,7 +21,7 @@ ORDER = [
     "training.optim", "training.gradient", "training.planner", "training.limits",
     "training.signals", "training.progress",
     "training.trainer", "training.checkpoint", "training.recorder", "training.session",
-    "cli.options", "cli.inputs", "cli.job",
+    "cli.options", "cli.inputs", "cli.escapes", "cli.job",
     "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.fill", "cli.info",
     "cli.main", "cli.train",
     "__main__",

@@ -3,6 +3,7 @@
 import secrets
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -22,6 +23,7 @@ from charlm.errors import ModelError, UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
+    from charlm.data.vocab import Ids
     from charlm.generation.novelty import Novelty
     from charlm.generation.sampler import Engine, Sample
     from charlm.run import Run
@@ -79,14 +81,15 @@ def generate(
     sampler = Sampler(_engine(run, device), run.vocab, settings)
     samples = sampler.start(ids)
     stream = sampler.stream(ids, samples, seed)
-    training_text = _training_text(run) if report else None
+    # Opened beforehand: where it is gone, nothing is generated for nothing.
+    training = run.open_corpus().split("train") if report else None
     streams = len(samples) == 1 and not no_stream and not as_json
     if streams:
         _print_as_it_comes(shown, stream, sys.stdout)
     for _ in stream:
         pass
-    for number, sample in enumerate(samples):
-        novel = _novelty(sample, training_text)
+    novelties = _novelties(samples, run, training)
+    for number, (sample, novel) in enumerate(zip(samples, novelties, strict=True)):
         if as_json:
             _print_json(shown, sample, seed, novel)
             continue
@@ -127,14 +130,14 @@ def _check_finished(samples: "list[Sample]", run: "Run") -> None:
         )
 
 
-def _training_text(run: "Run") -> str:
-    return run.vocab.decode(int(i) for i in run.open_corpus().split("train"))
-
-
-def _novelty(sample: "Sample", training_text: str | None) -> "Novelty | None":
+def _novelties(
+    samples: "list[Sample]", run: "Run", training: "Ids | None"
+) -> "Sequence[Novelty | None]":
     from charlm.generation.novelty import novelty
 
-    return None if training_text is None else novelty(sample.text, training_text)
+    if training is None:
+        return [None] * len(samples)
+    return novelty([sample.text for sample in samples], run.vocab, training)
 
 
 def _engine(run: "Run", device: str | None) -> "Engine":

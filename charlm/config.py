@@ -194,7 +194,7 @@ class GenerationConfig:
     """How text is drawn from the model."""
 
     length: int = setting(500, "new characters (words, at word level)", at_least=0)
-    num_samples: int = setting(1, "texts to generate", at_least=1)
+    num_samples: int = setting(1, "texts to generate side by side", at_least=1, at_most=10_000)
     temperature: float = setting(
         0.8, "randomness; 0: always the likeliest, 1: as the model says", at_least=0
     )
@@ -207,8 +207,11 @@ class GenerationConfig:
     )
     stop: tuple[str, ...] = setting((), "end before this text (repeatable)")
     seed: int | None = setting(
-        None, "seed of the draw; the same seed, the same text", at_least=0, at_most=LARGEST_SEED
-    )
+        None,
+        "seed of the draw; the same seed, the same texts, whether alone or among up to 8 (among "
+        "more, or on another machine or device, sums round otherwise and a text can turn away)",
+        at_least=0, at_most=LARGEST_SEED,
+    )  # fmt: skip
     on_unknown: str = setting(
         "error", "what to do with a character of the prefix that the model does not know",
         choices=("error", "skip", "replace"),

@@ -19,13 +19,13 @@ ORDER = [
     "run",
     "model.device", "model.cells", "model.recurrence", "model.network",
     "evaluation.metrics", "evaluation.baselines", "evaluation.evaluator", "evaluation.dynamic",
-    "generation.stepper", "generation.torch_stepper", "generation.sampler", "generation.novelty",
-    "generation.filler",
+    "generation.layers", "generation.stepper", "generation.torch_stepper", "generation.sampler",
+    "generation.novelty", "generation.filler",
     "training.optim", "training.gradient", "training.resume_point", "training.limits",
     "training.speed", "training.planner", "training.signals", "training.progress",
     "training.last_epoch", "training.trainer", "training.checkpoint", "training.samples",
     "training.recorder", "training.session",
-    "cli.output", "cli.options", "cli.inputs", "cli.job",
+    "cli.output", "cli.options", "cli.inputs", "cli.escapes", "cli.job",
     "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.fill", "cli.info",
     "cli.train",
     "cli.commands", "cli.streams", "cli.explain", "cli.main",
@@ -144,7 +144,7 @@ def test_importing_the_package_imports_neither_torch_nor_numpy() -> None:
 
 
 def test_the_registries_of_cells_agree() -> None:
-    from charlm.generation.stepper import CELLS as STEPS
+    from charlm.generation.layers import CELLS as STEPS
     from charlm.model.network import IMPLEMENTATIONS
     from charlm.model.shapes import GATES
     from charlm.settings import fields_of

@@ -3,6 +3,7 @@
 import secrets
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -23,10 +24,11 @@ from charlm.cli.options import (
 )
 from charlm.cli.output import note, print_json, show
 from charlm.config import GenerationConfig
-from charlm.errors import UsageError
+from charlm.errors import ModelError, UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
+    from charlm.data.vocab import Ids
     from charlm.generation.novelty import Novelty
     from charlm.generation.sampler import Engine, Sample
     from charlm.run import Run
@@ -34,11 +36,21 @@ if TYPE_CHECKING:
 # On a pipe, text is passed on at least this often; on a terminal, at once.
 FLUSH_SECONDS = 0.05
 SEPARATOR = "-" * 8
+# Of a text's characters: where as many are backslashes, as in source code, \n is meant as typed.
+CODE_SHARE = 0.001
 
 
 @click.command()
 @click.option("--prefix", metavar="TEXT", help="The text to continue.")
-@click.option("--prefix-file", metavar="FILE", help="Read the text to continue from a file, or -.")
+@click.option(
+    "--prefix-file", metavar="FILE",
+    help="Read the text to continue from a file, or -; a last line break is part of it.",
+)  # fmt: skip
+@click.option(
+    "--escapes",
+    is_flag=True,
+    help=r"Read \n, \t, \\, \x…, \u… and \N{…} in --prefix and --stop as Python does.",
+)
 @model_option
 @setting_options(*(f"generation.{key}" for key in GenerationConfig.__dataclass_fields__))
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:N or mps.  [default: cpu]")
@@ -52,14 +64,22 @@ SEPARATOR = "-" * 8
 @click.option("--no-stream", is_flag=True, help="Print each text only when it is complete.")
 @json_option
 def generate(
-    prefix: str | None, prefix_file: str | None, model: str | None, device: str | None,
-    report: bool, corpus: Path | None, no_stream: bool, as_json: bool, **options: Any,
+    prefix: str | None, prefix_file: str | None, escapes: bool, model: str | None,
+    device: str | None, report: bool, corpus: Path | None, no_stream: bool, as_json: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
-    """Continue a prefix with text from a model, printed as it is made."""
+    """Continue a prefix with text from a model, printed as it is made.
+
+    A run may have been trained with a [generation] of its own: its settings are then the defaults,
+    in place of those shown here."""
     from charlm.generation.sampler import Sampler
 
     run = load_run(model, corpus)
     need_direction(run, bidirectional=False)
+    if prefix is not None:
+        prefix = _as_meant(prefix, "--prefix", escapes, run)
+    stops = [_as_meant(stop, "--stop", escapes, run) for stop in options["generation__stop"]]
+    options["generation__stop"] = tuple(stops)
     settings = configured(run.config, changes_of(options)).generation
     if "" in settings.stop:
         raise UsageError("--stop needs a text that is not empty")
@@ -68,14 +88,15 @@ def generate(
     sampler = Sampler(_engine(run, device), run.vocab, settings)
     samples = sampler.start(ids)
     stream = sampler.stream(ids, samples, seed)
-    training_text = _training_text(run) if report else None
+    # Opened beforehand: where it is gone, nothing is generated for nothing.
+    training = run.open_corpus().split("train") if report else None
     streams = len(samples) == 1 and not no_stream and not as_json
     if streams:
         _print_as_it_comes(shown, stream, sys.stdout)
     for _ in stream:
         pass
-    for number, sample in enumerate(samples):
-        novel = _novelty(sample, training_text)
+    novelties = _novelties(samples, run, training)
+    for number, (sample, novel) in enumerate(zip(samples, novelties, strict=True)):
         if as_json:
             _print_json(shown, sample, seed, novel)
             continue
@@ -83,16 +104,47 @@ def generate(
             _print_whole(shown, sample, separate=number > 0)
         if novel:
             note(f"  {novel}")
+    _check_finished(samples, run)
 
 
-def _training_text(run: "Run") -> str:
-    return run.vocab.decode(int(i) for i in run.open_corpus().split("train"))
+def _as_meant(text: str, option: str, escapes: bool, run: "Run") -> str:
+    """A text of the command line with its escapes read, or with a note where they were meant."""
+    from charlm.cli.escapes import escapes_in, with_escapes
+    from charlm.data.vocab import describe_token
+
+    if escapes:
+        return with_escapes(text, option)
+    backslashes = run.vocab.counts[run.vocab["\\"]] if "\\" in run.vocab.ids else 0
+    meant = [(escape, character) for escape, character in escapes_in(text).items()
+             if character != "\\" and character in run.vocab.ids]  # fmt: skip
+    if meant and backslashes < CODE_SHARE * sum(run.vocab.counts):
+        escape, character = meant[0]
+        what = "a line break" if character == "\n" else describe_token(character)
+        note(
+            f"note: {option} has a backslash and {escape[1:]}, as typed; for {what} write it as "
+            f"$'…{escape}…', or add --escapes"
+        )
+    return text
 
 
-def _novelty(sample: "Sample", training_text: str | None) -> "Novelty | None":
+def _check_finished(samples: "list[Sample]", run: "Run") -> None:
+    """Raises ModelError where the model could not go on."""
+    ended = [len(sample.text) for sample in samples if sample.stop_reason == "overflow"]
+    if ended:
+        raise ModelError(
+            f"{run.path}: the state of this model grows beyond all bounds as it reads on (here, "
+            f"{min(ended)} characters after the prefix): it has not learned to write longer texts"
+        )
+
+
+def _novelties(
+    samples: "list[Sample]", run: "Run", training: "Ids | None"
+) -> "Sequence[Novelty | None]":
     from charlm.generation.novelty import novelty
 
-    return None if training_text is None else novelty(sample.text, training_text)
+    if training is None:
+        return [None] * len(samples)
+    return novelty([sample.text for sample in samples], run.vocab, training)
 
 
 def _engine(run: "Run", device: str | None) -> "Engine":

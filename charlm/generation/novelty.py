@@ -1,10 +1,23 @@
-"""How much of a generated text is copied from the training text."""
+"""How much of generated texts is copied from the training text.
 
+The texts are short, the training text may be larger than the memory. So it is the texts of which
+an automaton is made, and the training text, in pieces of ids, runs through it once: the time taken
+is in proportion to both.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
+
+import numpy as np
+
+from charlm.data.text import tokenize
+from charlm.data.vocab import UNK_ID, Ids, Vocab
 
 # A run of so many characters that stands in the training text is a copy: shorter ones come of
 # themselves in any language.
 SHORTEST_COPY = 20
+PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -24,15 +37,115 @@ class Novelty:
         )
 
 
-def novelty(text: str, training_text: str) -> Novelty:
-    """Compare a text with the one that its model was trained on."""
-    copied, longest, end = [False] * len(text), 0, 0
-    for begin in range(len(text)):
-        # The longest run from here ends no earlier than the one from the place before.
-        end = max(end, begin)
-        while end < len(text) and text[begin : end + 1] in training_text:
-            end += 1
-        longest = max(longest, end - begin)
-        if end - begin >= SHORTEST_COPY:
-            copied[begin:end] = [True] * (end - begin)
-    return Novelty(longest, sum(copied) / max(1, len(text)))
+def novelty(texts: Sequence[str], vocab: Vocab, training: Ids) -> list[Novelty]:
+    """Compare texts with the one that their model was trained on, token by token."""
+    encoded = [vocab.encode(text).tolist() for text in texts]
+    # An unknown token is like nothing; nor is what stands between two texts.
+    symbols = [token or -1 for ids in encoded for token in [*ids, UNK_ID]]
+    automaton = Automaton(symbols)
+    for begin in range(0, len(training), PIECE):
+        automaton.read(np.asarray(training[begin : begin + PIECE]).tolist())
+    lengths = iter(automaton.longest_ending(symbols))
+    found = []
+    for text in texts:
+        tokens = tokenize(text, vocab.level)
+        found.append(_measured(tokens, list(islice(lengths, len(tokens))), vocab.level))
+        next(lengths)  # that of what stands between
+    return found
+
+
+def _measured(tokens: Sequence[str], lengths: Sequence[int], level: str) -> Novelty:
+    """lengths: for each token of a text, how many up to it stand in the training text as here."""
+    space = 1 if level == "word" else 0
+    # Where each token begins, the space after the one before it left out.
+    begins = list(accumulate((len(token) + space for token in tokens), initial=0))
+    characters = max(0, begins[-1] - space)
+    copied, longest = np.zeros(characters, dtype=bool), 0
+    for end, length in enumerate(lengths, start=1):
+        if length:
+            first, last = begins[end - length], begins[end] - space
+            longest = max(longest, last - first)
+            if last - first >= SHORTEST_COPY:
+                copied[first:last] = True
+    return Novelty(longest, int(copied.sum()) / max(1, characters))
+
+
+class Automaton:
+    """The suffix automaton of a sequence (Blumer et al. 1985), through which another one is read.
+
+    Each state stands for some parts of the sequence that end at the same places: the longest of
+    them has `_lengths` symbols, the others are its ends, down to those of the state `_links`.
+    """
+
+    def __init__(self, symbols: Sequence[int]) -> None:
+        self._steps: list[dict[int, int]] = [{}]
+        self._links, self._lengths = [-1], [0]
+        last = 0
+        for symbol in symbols:
+            last = self._extend(last, symbol)
+        # Of each state's parts, the length of the longest that was read.
+        self._found = [0] * len(self._steps)
+        self._state = self._matched = 0
+
+    def _new(self, steps: dict[int, int], link: int, length: int) -> int:
+        self._steps.append(steps)
+        self._links.append(link)
+        self._lengths.append(length)
+        return len(self._steps) - 1
+
+    def _extend(self, last: int, symbol: int) -> int:
+        """Append a symbol. last: the state of all so far; returns that of all with this one."""
+        whole = self._new({}, 0, self._lengths[last] + 1)
+        state = last
+        while state >= 0 and symbol not in self._steps[state]:
+            self._steps[state][symbol] = whole
+            state = self._links[state]
+        if state < 0:
+            return whole
+        target = self._steps[state][symbol]
+        if self._lengths[target] != self._lengths[state] + 1:
+            # Its shorter parts now end at one place more than its longer ones: they part.
+            longer = target
+            target = self._new(
+                dict(self._steps[longer]), self._links[longer], self._lengths[state] + 1
+            )
+            while state >= 0 and self._steps[state].get(symbol) == longer:
+                self._steps[state][symbol] = target
+                state = self._links[state]
+            self._links[longer] = target
+        self._links[whole] = target
+        return whole
+
+    def read(self, symbols: Iterable[int]) -> None:
+        """Go on reading the other sequence; its pieces count as one."""
+        steps, links, lengths, found = self._steps, self._links, self._lengths, self._found
+        state, matched = self._state, self._matched
+        for symbol in symbols:
+            while symbol not in steps[state]:
+                if not state:
+                    break
+                state = links[state]
+                matched = lengths[state]
+            else:
+                state = steps[state][symbol]
+                matched += 1
+                if matched > found[state]:
+                    found[state] = matched
+        self._state, self._matched = state, matched
+
+    def longest_ending(self, symbols: Sequence[int]) -> list[int]:
+        """For each place of the automaton's sequence, how many symbols up to it were read so."""
+        found = list(self._found)
+        by_length = sorted(range(1, len(found)), key=self._lengths.__getitem__)
+        for state in reversed(by_length):
+            # With a part all its ends have been read.
+            link = self._links[state]
+            if found[state]:
+                found[link] = max(found[link], self._lengths[link])
+        for state in by_length:
+            found[state] = found[state] or found[self._links[state]]
+        longest, state = [], 0
+        for symbol in symbols:
+            state = self._steps[state][symbol]
+            longest.append(found[state])
+        return longest

@@ -1,7 +1,8 @@
 """Sampler: rules on logits, one draw, and the texts that come of it. No torch.
 
 A sample's random numbers depend on the seed and on its own index alone, so the third of three
-samples is the third of ten.
+samples is the third of ten: to the letter for as few as `Stepper` multiplies one by one, else until
+a draw hangs on the last bit of a sum.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +15,21 @@ import numpy.typing as npt
 from charlm.config import GenerationConfig
 from charlm.data.vocab import UNK_ID, Vocab
 
+# No logit of a model at work is as far from zero. A state that grows from step to step, as that of
+# an RNN of relu units can, passes it long before it is infinite.
+OVERFLOW = 1e9
+
 # (B, V), each row's largest 0; what is ruled out at -inf. A rule leaves the largest in place.
 Logits = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]  # (B,), or (B, V)
 Rule = Callable[[Logits], Logits]
 
 
 class Engine(Protocol):
-    """What steps a model: `Stepper`, or `TorchStepper` on a GPU."""
+    """What steps a model: `Stepper`, or `TorchStepper` on a GPU.
+
+    take: the streams of these rows, in this order; the state that they come from is used up.
+    """
 
     def start(self, streams: int = 1) -> Any: ...
     def take(self, state: Any, rows: Sequence[int]) -> Any: ...
@@ -45,12 +54,11 @@ def with_top_k(k: int) -> Rule:
     """The k likeliest; of equals, those with the smaller ids."""
 
     def rule(logits: Logits) -> Logits:
-        if k >= logits.shape[1]:
+        size = logits.shape[1]
+        if k >= size:
             return logits
-        order = np.argsort(-logits, axis=1, kind="stable")
-        kept = logits.copy()
-        np.put_along_axis(kept, order[:, k:], -np.inf, axis=1)
-        return kept
+        least = np.partition(logits, size - k, axis=1)[:, size - k]
+        return _likeliest(logits, least, np.full(len(logits), k))
 
     return rule
 
@@ -59,16 +67,26 @@ def with_top_p(p: float) -> Rule:
     """The likeliest until their probabilities sum to p (nucleus sampling, Holtzman et al. 2020)."""
 
     def rule(logits: Logits) -> Logits:
-        order = np.argsort(-logits, axis=1, kind="stable")
-        ranked = np.take_along_axis(logits, order, axis=1)
+        ranked = -np.sort(-logits, axis=1)
         sums = np.exp(ranked).cumsum(axis=1)
-        # The sum before each, so that the one that reaches p is kept.
-        before = np.concatenate([np.zeros((len(sums), 1)), sums[:, :-1]], axis=1)
-        kept = np.empty_like(logits)
-        np.put_along_axis(kept, order, np.where(before < p * sums[:, -1:], ranked, -np.inf), axis=1)
-        return kept
+        # As many as have less than p before them, so that the one that reaches p is kept.
+        counts = 1 + (sums[:, :-1] < p * sums[:, -1:]).sum(axis=1)
+        return _likeliest(logits, ranked[np.arange(len(ranked)), counts - 1], counts)
 
     return rule
+
+
+def _likeliest(logits: Logits, least: Numbers, counts: npt.NDArray[np.intp]) -> Logits:
+    """So many (B,) of each row, the last of them at `least` (B,); of equals, the smaller ids.
+
+    No ranking of ids is needed for it, which takes the most time in a large vocabulary.
+    """
+    kept = logits >= least[:, None]
+    if np.count_nonzero(kept) > np.add.reduce(counts):
+        equal = logits == least[:, None]
+        wanted = counts - (kept & ~equal).sum(axis=1)
+        kept &= ~equal | (equal.cumsum(axis=1) <= wanted[:, None])
+    return np.where(kept, logits, -np.inf)
 
 
 def with_min_p(share: float) -> Rule:
@@ -97,21 +115,21 @@ def rules_of(settings: GenerationConfig) -> list[Rule]:
 
 def relative(
     logits: npt.NDArray[np.floating[Any]],
-) -> tuple[Logits, npt.NDArray[np.float64]]:
+) -> tuple[Logits, Numbers]:
     """What rules work on, in double precision, and each row's largest, by which it was shifted."""
     shifted = logits.astype(np.float64)
-    largest: npt.NDArray[np.float64] = np.maximum.reduce(shifted, axis=1)
+    largest: Numbers = np.maximum.reduce(shifted, axis=1)
     shifted -= largest[:, None]
     return shifted, largest
 
 
-def cumulated(logits: Logits) -> npt.NDArray[np.float64]:
+def cumulated(logits: Logits) -> Numbers:
     """(B, V): the cumulative distribution of each row, up to a factor."""
-    sums: npt.NDArray[np.float64] = np.add.accumulate(np.exp(logits), axis=1)
+    sums: Numbers = np.add.accumulate(np.exp(logits), axis=1)
     return sums
 
 
-def draw(sums: npt.NDArray[np.float64], uniform: Sequence[float]) -> list[int]:
+def draw(sums: Numbers, uniform: Sequence[float]) -> list[int]:
     """One place a row, by inverting a cumulative distribution at a number in [0, 1)."""
     # Not above, for equals too: what has probability zero, the same sum as before, is never hit.
     passed = sums <= np.multiply(uniform, sums[:, -1])[:, None]
@@ -136,17 +154,22 @@ class Dice:
 
 @dataclass
 class Sample:
-    """A continuation in the making. Text that may turn out to begin a stop text is held back."""
+    """A continuation in the making. Text that may turn out to begin a stop text is held back.
+
+    nats: of the tokens that stand in `text` whole, under the model itself, before any rule.
+    stop_reason: "length", "stop", or "overflow", where the model's numbers grew beyond bounds.
+    """
 
     vocab: Vocab
     stops: tuple[str, ...]
     # Whether a word of this text comes after another word.
     follows: bool
-    # Under the model itself, before any rule.
     nats: float = 0.0
     stop_reason: str | None = None
     _shown: list[str] = field(default_factory=list, repr=False)
     _held: str = field(default="", repr=False)
+    # Of the tokens that are not shown whole: where each ends in `_held`, and its nats.
+    _ends: list[tuple[int, float]] = field(default_factory=list, repr=False)
 
     @property
     def text(self) -> str:
@@ -154,12 +177,14 @@ class Sample:
 
     def add(self, token: int, nats: float) -> str:
         """Take a token; the text that can be shown because of it."""
-        self.nats += nats
         text = self._held + self.vocab.tokens[token]
         if self.vocab.level == "word" and (self.follows or self._shown):
             text = f"{self._held} {self.vocab.tokens[token]}"
         if not self.stops:
-            return self._show(text, "")
+            self.nats += nats
+            self._shown.append(text)
+            return text
+        self._ends.append((len(text), nats))
         # A stop text may span tokens, a word may hold it inside, and two may end together.
         found = [place for stop in self.stops if (place := text.find(stop)) >= 0]
         if found:
@@ -174,6 +199,8 @@ class Sample:
         return self._show(self._held, "")
 
     def _show(self, text: str, held: str) -> str:
+        self.nats += sum(nats for end, nats in self._ends if end <= len(text))
+        self._ends = [(end - len(text), nats) for end, nats in self._ends if end > len(text)]
         self._shown.append(text)
         self._held = held
         return text
@@ -181,7 +208,8 @@ class Sample:
 
 def _overlap(text: str, stop: str) -> int:
     """The length of the longest end of `text` that `stop` begins with."""
-    return next((n for n in range(len(stop) - 1, 0, -1) if text.endswith(stop[:n])), 0)
+    longest = min(len(stop) - 1, len(text))
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
 class Sampler:
@@ -214,11 +242,15 @@ class Sampler:
         running = list(range(len(samples)))
         state = self._engine.start()
         logits = self._engine.read(list(prefix) or [self.first_id()], state)
+        if not np.isfinite(logits).all():
+            yield from ((index, sample.end("overflow")) for index, sample in enumerate(samples))
+            return
         state, logits = self._engine.take(state, [0] * len(samples)), logits[[0] * len(samples)]
         for _ in range(self._settings.length):
             tokens, surprises = self._draw(logits, [dice[index] for index in running])
             for index, token, nats in zip(running, tokens, surprises, strict=True):
-                yield index, samples[index].add(token, nats)
+                sample = samples[index]
+                yield index, sample.end("overflow") if nats is None else sample.add(token, nats)
             going = [row for row, i in enumerate(running) if samples[i].stop_reason is None]
             if not going:
                 return
@@ -232,8 +264,8 @@ class Sampler:
 
     def _draw(
         self, logits: npt.NDArray[np.float32], dice: list[Dice]
-    ) -> tuple[list[int], list[float]]:
-        """A token for each row, and its surprise in nats under the model."""
+    ) -> tuple[list[int], list[float | None]]:
+        """A token for each row, and its surprise in nats under the model; None: an overflow."""
         # All but <unk>, which is never drawn and comes first.
         model, largest = relative(logits[:, UNK_ID + 1 :])
         sums = cumulated(model)
@@ -245,7 +277,9 @@ class Sampler:
             sums = cumulated(allowed)
         places = draw(sums, [die.roll() for die in dice])
         surprises = [
-            log_sum - model.item(row, place)
-            for row, (log_sum, place) in enumerate(zip(log_sums.tolist(), places, strict=True))
+            log_sum - model.item(row, place) if abs(top) < OVERFLOW else None
+            for row, (log_sum, place, top) in enumerate(
+                zip(log_sums.tolist(), places, largest.tolist(), strict=True)
+            )
         ]
         return [UNK_ID + 1 + place for place in places], surprises

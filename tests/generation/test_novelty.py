@@ -1,32 +1,82 @@
 """What is copied is found."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlm.data.vocab import TokenCounter, Vocab, build_vocab
 from charlm.generation import novelty as module
-from charlm.generation.novelty import SHORTEST_COPY, novelty
+from charlm.generation.novelty import SHORTEST_COPY, Automaton, Novelty, novelty
 
 TEXTS = st.text(alphabet="ab", max_size=30)
 
 
-@given(text=TEXTS, training=TEXTS)
-def test_it_is_what_trying_every_run_gives(text: str, training: str) -> None:
+def vocab_of(text: str, level: str = "char") -> Vocab:
+    counter = TokenCounter(level)
+    counter.add(text)
+    return build_vocab(counter)
+
+
+def compared(texts: list[str], training: str, level: str = "char") -> list[Novelty]:
+    vocab = vocab_of(training, level)
+    return novelty(texts, vocab, vocab.encode(training))
+
+
+@given(texts=st.lists(TEXTS, max_size=3), training=TEXTS.filter(len), piece=st.integers(1, 9))
+def test_it_is_what_trying_every_run_gives(texts: list[str], training: str, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SHORTEST_COPY", 3)
-        found = novelty(text, training)
-    runs = [(a, b) for a in range(len(text)) for b in range(a + 1, len(text) + 1)
-            if text[a:b] in training]  # fmt: skip
-    assert found.longest == max((b - a for a, b in runs), default=0)
-    covered = {i for a, b in runs if b - a >= 3 for i in range(a, b)}
-    assert found.share == len(covered) / max(1, len(text))
+        patch.setattr(module, "PIECE", piece)
+        found = compared(texts, training)
+    assert len(found) == len(texts)
+    for text, figures in zip(texts, found, strict=True):
+        runs = [(a, b) for a in range(len(text)) for b in range(a + 1, len(text) + 1)
+                if text[a:b] in training]  # fmt: skip
+        assert figures.longest == max((b - a for a, b in runs), default=0)
+        covered = {i for a, b in runs if b - a >= 3 for i in range(a, b)}
+        assert figures.share == len(covered) / max(1, len(text))
 
 
 def test_a_copy_and_its_length() -> None:
     training = "it was the best of times, it was the worst of times"
-    found = novelty(f"??{training[:25]}!!{training[30:40]}", training)
+    [found] = compared([f"??{training[:25]}!!{training[30:40]}"], training)
     assert found.longest == 25 >= SHORTEST_COPY
     assert found.share == 25 / 39
     assert str(found) == (
         "longest run copied from the training text: 25 characters; 64% in copies of 20 or more"
     )
+
+
+def test_words_are_compared_whole_and_measured_in_characters() -> None:
+    [found] = compared(["in the best of all times"], "it was the best of times", "word")
+    assert found.longest == len("the best of")
+    assert found.share == 0
+    [found] = compared(["so it was the best of it"], "it was the best of times", "word")
+    assert (found.longest, found.share) == (18, 0)
+    [found] = compared(["no it was the best of times no"], "it was the best of times", "word")
+    assert (found.longest, found.share) == (24, 24 / 30)
+
+
+def test_unknown_tokens_are_no_copy_of_each_other() -> None:
+    vocab = vocab_of("ab")
+    unknown = np.zeros(30, dtype=np.uint8)
+    assert novelty(["x" * 30], vocab, unknown) == [Novelty(0, 0.0)]
+
+
+def test_the_training_text_is_read_once_whatever_is_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And each symbol of it costs a step or two, also where the texts are long and alike."""
+    read: list[int] = []
+    plain = Automaton.read
+
+    def counted(self: Automaton, symbols: list[int]) -> None:
+        read.extend(symbols)
+        plain(self, symbols)
+
+    monkeypatch.setattr(Automaton, "read", counted)
+    training = "ab" * 50_000
+    found = compared(["ab" * 2_000 + "c", "ba" * 2_000, "cc"], training)
+    assert [figures.longest for figures in found] == [4_000, 4_000, 0]
+    assert len(read) == len(training)

@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from charlm.config import GenerationConfig, ModelConfig
 from charlm.data.vocab import UNK_ID, TokenCounter, Vocab, build_vocab
+from charlm.generation.layers import ROW_BY_ROW
 from charlm.generation.sampler import (
     RULES,
     Dice,
@@ -89,6 +90,35 @@ def test_top_p_keeps_the_fewest_that_reach_p(logits: np.ndarray, p: float) -> No
         assert row[keep].min() >= row[~keep].max(initial=0)
 
 
+# With many of a row alike, and some ruled out before.
+TIES = arrays(np.float64, (3, 9), elements=st.sampled_from([0.0, -0.5, -1.0, -3.0, -np.inf])).map(
+    lambda logits: logits - np.fmax(logits.max(axis=1, keepdims=True), -9)
+)
+
+
+def ranked(logits: np.ndarray) -> np.ndarray:
+    return np.argsort(-logits, axis=1, kind="stable")
+
+
+@given(TIES, st.integers(1, 10))
+def test_of_equals_top_k_keeps_the_smaller_ids(logits: np.ndarray, k: int) -> None:
+    expected = np.full_like(logits, -np.inf)
+    for row, order in enumerate(ranked(logits)):
+        expected[row, order[:k]] = logits[row, order[:k]]
+    np.testing.assert_array_equal(with_top_k(k)(logits), expected)
+
+
+@given(TIES, st.floats(1e-9, 1) | st.sampled_from([0.25, 1 / 3, 0.5]))
+def test_of_equals_top_p_keeps_the_smaller_ids(logits: np.ndarray, p: float) -> None:
+    expected = np.full_like(logits, -np.inf)
+    for row, order in enumerate(ranked(logits)):
+        sums = np.exp(logits[row, order]).cumsum()
+        for place, before in zip(order, [0, *sums[:-1]], strict=True):
+            if before < p * sums[-1]:
+                expected[row, place] = logits[row, place]
+    np.testing.assert_array_equal(with_top_p(p)(logits), expected)
+
+
 @given(LOGITS, st.floats(0.01, 1))
 def test_min_p_keeps_what_is_likely_enough(logits: np.ndarray, share: float) -> None:
     kept = np.isfinite(with_min_p(share)(logits))
@@ -160,6 +190,55 @@ def test_the_same_seed_gives_the_same_samples_and_each_its_own() -> None:
     assert three != texts(sampler_of(num_samples=3, length=30), "the", seed=8)
 
 
+def outcomes(cell: str, count: int, **settings: object) -> list[tuple[str, float, str | None]]:
+    """Text, nats and why it ended of each sample of an untrained model of some size."""
+    torch.manual_seed(0)
+    config = ModelConfig(rnn_type=cell, num_layers=2, hidden_size=150, embedding_size=20)
+    stepper = Stepper(config, weights_of(CharLM(config, len(VOCAB))))
+    sampler = Sampler(stepper, VOCAB, GenerationConfig(num_samples=count, length=60, **settings))
+    samples = sampler.start([])
+    for _ in sampler.stream([], samples, 7):
+        pass
+    return [(sample.text, sample.nats, sample.stop_reason) for sample in samples]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_a_sample_is_the_same_to_the_bit_alone_and_among_a_few(cell: str) -> None:
+    """Also when some of the others have ended."""
+    [alone] = outcomes(cell, 1, stop=("zz",))
+    few = outcomes(cell, ROW_BY_ROW, stop=("zz",))
+    assert [few[0], len(set(few))] == [alone, ROW_BY_ROW]
+    assert few[:3] == outcomes(cell, 3, stop=("zz",))
+    stopped = outcomes(cell, ROW_BY_ROW, stop=("at", "he", "o"))
+    assert len({len(text) for text, *_ in stopped}) > 2
+    assert stopped[:2] == outcomes(cell, 2, stop=("at", "he", "o"))
+
+
+def test_among_many_the_samples_are_the_same_but_for_rounding() -> None:
+    many = outcomes("lstm", 3 * ROW_BY_ROW)
+    for (text, nats, _), (expected, close, _) in zip(outcomes("lstm", 3), many[:3], strict=True):
+        assert (text, nats) == (expected, pytest.approx(close, rel=1e-5))
+
+
+@pytest.mark.parametrize("prefix", ["", "the cat sat on the mat" * 4])
+def test_a_state_that_grows_beyond_all_bounds_ends_the_text(prefix: str) -> None:
+    """In the prefix or after it, with no warning (which would be an error here)."""
+    torch.manual_seed(0)
+    config = ModelConfig(rnn_type="rnn", nonlinearity="relu", hidden_size=16, embedding_size=8)
+    weights = weights_of(CharLM(config, len(VOCAB)))
+    weights["rnn.weight_hh_l0"] = np.full((16, 16), 1.0, np.float32)
+    sampler = Sampler(Stepper(config, weights), VOCAB, GenerationConfig(num_samples=2, length=99))
+    ids = [int(i) for i in VOCAB.encode(prefix)]
+    samples = sampler.start(ids)
+    for _ in sampler.stream(ids, samples, 0):
+        pass
+    for sample in samples:
+        assert sample.stop_reason == "overflow"
+        assert len(sample.text) < 30
+        assert np.isfinite(sample.nats)
+        assert (len(sample.text) == 0) == bool(prefix)
+
+
 def test_unk_is_never_generated_and_the_nats_are_the_models_own() -> None:
     sampler = sampler_of(length=20)
     samples = sampler.start([])
@@ -182,7 +261,7 @@ def test_what_is_shown_never_has_to_be_taken_back(text: str, stops: list[str]) -
     vocab = vocab_of("ab")
     sample, shown, given = Sample(vocab, tuple(stops), follows=False), "", ""
     for character in text:
-        shown += sample.add(vocab[character], 0.0)
+        shown += sample.add(vocab[character], 1.0)
         given += character
         if sample.stop_reason:
             break
@@ -191,6 +270,17 @@ def test_what_is_shown_never_has_to_be_taken_back(text: str, stops: list[str]) -
     ends = [given.find(stop) for stop in stops if stop in given]
     assert shown == sample.text == given[: min(ends, default=len(given))]
     assert (sample.stop_reason == "stop") == bool(ends)
+    assert sample.nats == len(sample.text)
+
+
+def test_the_nats_are_those_of_the_words_that_stand_in_the_text_whole() -> None:
+    vocab = vocab_of("in the end.", "word")
+    for stop, text, nats in (("nd.", "in the e", 3), ("the", "in ", 1), ("in", "", 0)):
+        sample = Sample(vocab, (stop,), follows=False)
+        for word, surprise in (("in", 1.0), ("the", 2.0), ("end.", 4.0)):
+            if sample.stop_reason is None:
+                sample.add(vocab[word], surprise)
+        assert (sample.text, sample.nats, sample.stop_reason) == (text, nats, "stop")
 
 
 def test_words_are_separated() -> None:

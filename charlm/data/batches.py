@@ -127,7 +127,8 @@ class Windows:
         self._offsets = min(seq_len, len(ids) - seq_len) if random_offset else 1
         self._windows = (len(ids) - self._offsets) // seq_len
         self.per_epoch = -(-self._windows // self._batch_size)
-        self._epoch, self._first, self._order = -1, 0, np.empty(0, np.int64)
+        self._epoch, self._first = -1, 0
+        self._order: Ids = np.empty(0, np.uint32)
 
     def __getitem__(self, step: int) -> Batch:
         epoch, place = divmod(step, self.per_epoch)

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "charlm"
 # Each may import those before it.
 ORDER = [
     "errors", "config", "settings", "storage.files", "storage.folders", "storage.tensors",
-    "data.text", "data.vocab", "data.source", "data.splits", "data.measure",
-    "data.corpus", "data.batches",
+    "data.text", "data.vocab", "data.encoding", "data.folder", "data.source", "data.splits",
+    "data.measure", "data.corpus", "data.batches",
     "model.shapes",
     "run",
     "model.device", "model.cells", "model.recurrence", "model.network",

@@ -39,7 +39,7 @@ def preprocess(
         print_json(
             {
                 "corpus": str(output),
-                "files": source.files,
+                "files": len(source.texts),
                 "characters": corpus.characters,
                 "tokens": corpus.tokens,
                 "vocab_size": len(corpus.vocab),
@@ -52,7 +52,7 @@ def preprocess(
     distinct = len(corpus.vocab) - 1 - len(config.data.reserve)
     unit = "characters" if config.text.level == "char" else "words"
     parts = ", ".join(f"{name} {size:,}" for name, size in corpus.splits.items() if size)
-    click.echo(f"{output}: {source.files} file{'s' * (source.files != 1)}")
+    click.echo(f"{output}: {len(source.texts)} file{'s' * (len(source.texts) != 1)}")
     click.echo(f"  {corpus.characters:,} characters, {corpus.tokens:,} {unit} as tokens")
     click.echo(f"  {distinct:,} distinct {unit}, a vocabulary of {len(corpus.vocab):,}")
     click.echo(f"  {parts}")

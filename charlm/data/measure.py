@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from charlm.config import DataConfig, TextConfig
+from charlm.data.folder import listed
 from charlm.data.source import Source
 from charlm.data.splits import check_sizes, split_sizes
 from charlm.data.text import clean
@@ -88,13 +89,12 @@ def check_known(label: str, counter: TokenCounter, vocab: Vocab, note: OnNote) -
     unknown = sum(lacking.values())
     if not unknown:
         return
-    first = sorted(lacking, key=lambda token: -lacking[token])[:NAMED]
-    listed = ", ".join(f"{describe_token(token)} ({lacking[token]:,})" for token in first)
-    more = f" and {len(lacking) - NAMED:,} more" if len(lacking) > NAMED else ""
+    ordered = sorted(lacking, key=lambda token: -lacking[token])
+    named = listed([f"{describe_token(token)} ({lacking[token]:,})" for token in ordered], NAMED)
     unit = "characters" if vocab.level == "char" else "words"
     message = (
         f"{label}: {unknown:,} of its {counter.total:,} {unit} ({unknown / counter.total:.2%}) are "
-        f"not in the vocabulary: {listed}{more}"
+        f"not in the vocabulary: {named}"
     )
     if unknown > counter.total / 2:
         raise DataError(f"{message}; it takes a vocabulary of its own")

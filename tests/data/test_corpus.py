@@ -63,7 +63,7 @@ def test_the_same_text_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_pieces_that_straddle_the_splits(tmp_path: Path) -> None:
     pieces = ["ab", "cdefgh", "i", "jklmnopqrst"]
-    source = Source("pieces", "pieces", 1, lambda: iter(pieces))
+    source = Source("pieces", "pieces", (lambda: iter(pieces),))
     config = DataConfig(val_frac=0.3, test_frac=0.3, max_tokens=15)
     corpus = build_corpus(source, TextConfig(), config, tmp_path)
     parts = {name: corpus.vocab.decode(corpus.split(name)) for name in SPLITS}
@@ -118,7 +118,7 @@ def test_row_20_exactly_enough_is_enough(val: float, test: float, tokens: int) -
 
 def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     texts = iter(["a" * 50, "b" * 50])
-    source = Source("book", "book", 1, lambda: iter([next(texts)]))
+    source = Source("book", "book", (lambda: iter([next(texts)]),))
     with pytest.raises(DataError, match="book: the text changed while it was being read"):
         build_corpus(source, TextConfig(), DataConfig(), tmp_path)
 

@@ -131,7 +131,7 @@ def _worth_eastern(text: str) -> float:
     # Korean is in Hangul, or with some Han; half and half are the lead bytes of Chinese.
     mixed = 4 * hangul * (1 - hangul)
     in_company = len(_IN_COMPANY.findall(text)) / len(found)
-    used = sum(map(_in_use, others)) / max(1, len(others))
+    used: float = sum(map(_in_use, others)) / max(1, len(others))
     usual = _usual(others, _COMMON_EASTERN, 0.1) * used * used * (1 - mixed)
     return in_company * (len(found) - len(others) + len(others) * usual)
 
@@ -183,11 +183,13 @@ def diagnosis(file: BinaryIO, encoding: str, offset: int) -> str:
     cut = 0 if start else 1 + max(data.rfind(space, 0, AROUND) for space in (b" ", b"\n"))
     data, place = data[cut:], min(offset, AROUND) - cut
     rest = data.decode(encoding, "replace")
-    if sum(c > "\x7f" for c in rest) > 3 * rest.count("\ufffd"):
+    readings = likely(data, not_in=encoding, start=start, end=end)
+    certain = any(name.startswith("utf") for name in readings)
+    if not certain and 4 * rest.count("\ufffd") < sum(c > "\x7f" for c in rest):
         return f", unlike the rest{_as_one_byte(data, place, encoding)}; mend it there"
     shown = [
         f"{name} (“{_excerpt(text, len(decoded(data[:place], name, end=False) or ''))}”)"
-        for name, text in likely(data, not_in=encoding, start=start, end=end).items()
+        for name, text in readings.items()
     ]
     if not shown:
         return "; --encoding latin-1 would read it, right or wrong"

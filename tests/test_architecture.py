@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "charlm"
 ORDER = [
     "errors", "config", "settings", "storage.files", "storage.folders", "storage.tensors",
     "data.text", "data.vocab", "data.encoding", "data.folder", "data.source", "data.splits",
-    "data.measure", "data.corpus", "data.batches",
+    "data.drift", "data.measure", "data.corpus", "data.batches",
     "model.shapes",
     "run",
     "model.device", "model.cells", "model.recurrence", "model.network",

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.cli.inputs import build, corpus_among, load_vocab, measured_text, note, source_of
+from charlm.cli.inputs import build, corpus_among, load_vocab, measured_text, note, texts_of
 from charlm.cli.options import Changes, merged
 from charlm.config import Config
 from charlm.errors import ModelError, UsageError
@@ -38,7 +38,7 @@ class Job:
             )
             self.name = self._folder.resolve().name
         else:
-            self._source = source_of(inputs, config)
+            self._source = texts_of(inputs, config)
             self.name = self._source.name
 
     def _open(self, folder: Path, given: Changes) -> "Corpus":

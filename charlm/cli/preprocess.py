@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from charlm.cli.inputs import build, load_vocab, print_json, seconds_since, source_of
+from charlm.cli.inputs import build, load_vocab, print_json, seconds_since, texts_of
 from charlm.cli.options import TEXT_SETTINGS, force_option, json_option, resolve, setting_options
 
 
@@ -30,7 +30,7 @@ def preprocess(
     config, _ = resolve(options)
     check_output(output, replace=force, marks=(HEADER,))
     vocab = load_vocab(Path(config.data.vocab)) if config.data.vocab else None
-    source = source_of(inputs, config)
+    source = texts_of(inputs, config)
     started = time.monotonic()
     with new_folder(output, replace=force, marks=(HEADER,)) as folder:
         corpus = build(source, config, folder, vocab)

@@ -123,7 +123,7 @@ def likeness(text: str, *, every: bool = False) -> float:
 
 def _worth_eastern(text: str) -> float:
     """The sum of what the Han characters, kana and Hangul of a text are worth."""
-    found = _EASTERN.findall(text)
+    found: list[str] = _EASTERN.findall(text)
     others = [c for c in found if not "\u3041" <= c <= "\u30ff"]
     if not found:
         return 0.0
@@ -131,7 +131,7 @@ def _worth_eastern(text: str) -> float:
     # Korean is in Hangul, or with some Han; half and half are the lead bytes of Chinese.
     mixed = 4 * hangul * (1 - hangul)
     in_company = len(_IN_COMPANY.findall(text)) / len(found)
-    used: float = sum(map(_in_use, others)) / max(1, len(others))
+    used = sum(map(_in_use, others)) / max(1, len(others))
     usual = _usual(others, _COMMON_EASTERN, 0.1) * used * used * (1 - mixed)
     return in_company * (len(found) - len(others) + len(others) * usual)
 

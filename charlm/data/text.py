@@ -10,13 +10,16 @@ from charlm.config import TextConfig
 from charlm.errors import UsageError
 
 Pieces = Iterable[str]
+BYTE_ORDER_MARK = "\ufeff"
 
 
 def clean(pieces: Pieces, config: TextConfig) -> Iterator[str]:
     """The cleaned text in pieces, none of which cuts a word: equal to cleaning it whole.
 
-    In order: line ends, Unicode normal form, `keep`, `strip_lines`, lower case.
+    In order: byte-order marks, which are no text wherever two files were joined; line ends, Unicode
+    normal form, `keep`, `strip_lines`, lower case.
     """
+    pieces = _mapped(pieces, lambda piece: piece.replace(BYTE_ORDER_MARK, ""))
     if config.newlines == "lf" or config.strip_lines:
         pieces = _with_lf(pieces)
     if config.normalize != "none" or config.lowercase or config.level == "word":

@@ -181,7 +181,7 @@ def decode(file: BinaryIO, encoding: str, name: str, size: int = PIECE_BYTES) ->
     Raises UndecodableError for bytes that the encoding does not have, DataError for binary data.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
-    read_bytes, lines, at_start = 0, 1, True
+    read_bytes, at_start = 0, True
     while True:
         chunk = file.read(size)
         try:
@@ -189,22 +189,31 @@ def decode(file: BinaryIO, encoding: str, name: str, size: int = PIECE_BYTES) ->
         except UnicodeDecodeError as error:
             # The decoder's object begins with the bytes it held back from earlier chunks.
             offset = read_bytes - (len(error.object) - len(chunk)) + error.start
-            lines += error.object.count(b"\n", 0, error.start)
-            where = f"{name}: byte {offset} (line {lines}) is not {encoding}"
+            line = _line_at(file, encoding, offset)
+            where = f"{name}: byte {offset} (line {line}) is not {encoding}"
             raise UndecodableError(f"{where}{diagnosis(file, encoding, offset)}") from None
         except UnicodeError as error:
             raise UndecodableError(_without_mark(file, encoding, name, error)) from None
-        read_bytes += len(chunk)
         if at_start and piece:
             piece, at_start = piece.removeprefix("\ufeff"), False
         if "\0" in piece:
-            lines += piece.count("\n", 0, piece.index("\0"))
-            raise DataError(_with_nul(file, name, lines))
-        lines += piece.count("\n")
+            line = _line_at(file, encoding, read_bytes) + piece.count("\n", 0, piece.index("\0"))
+            raise DataError(_with_nul(file, name, line))
+        read_bytes += len(chunk)
         if piece:
             yield piece
         if not chunk:
             return
+
+
+def _line_at(file: BinaryIO, encoding: str, offset: int) -> int:
+    """The number of the line in which a byte of a file stands; asked only where it is no text."""
+    file.seek(0)
+    decoder, line, left = codecs.getincrementaldecoder(encoding)("replace"), 1, offset
+    while left and (chunk := file.read(min(PIECE_BYTES, left))):
+        line += decoder.decode(chunk).count("\n")
+        left -= len(chunk)
+    return line
 
 
 def _without_mark(file: BinaryIO, encoding: str, name: str, error: UnicodeError) -> str:

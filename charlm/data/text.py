@@ -19,7 +19,7 @@ def clean(pieces: Pieces, config: TextConfig) -> Iterator[str]:
     In order: byte-order marks, which are no text wherever two files were joined; line ends, Unicode
     normal form, `keep`, `strip_lines`, lower case.
     """
-    pieces = _mapped(pieces, lambda piece: piece.replace(BYTE_ORDER_MARK, ""))
+    pieces = _unmarked(pieces)
     if config.newlines == "lf" or config.strip_lines:
         pieces = _with_lf(pieces)
     if config.normalize != "none" or config.lowercase or config.level == "word":
@@ -71,6 +71,12 @@ def detokenize(tokens: Iterable[str], level: str) -> str:
 def _mapped(pieces: Pieces, change: Callable[[str], str]) -> Iterator[str]:
     for piece in pieces:
         yield change(piece)
+
+
+def _unmarked(pieces: Pieces) -> Iterator[str]:
+    for piece in pieces:
+        # Most texts have none, and counting them costs half of what replacing them would.
+        yield piece.replace(BYTE_ORDER_MARK, "") if piece.count(BYTE_ORDER_MARK) else piece
 
 
 def _with_lf(pieces: Pieces) -> Iterator[str]:

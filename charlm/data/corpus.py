@@ -1,6 +1,7 @@
 """A prepared corpus on disk: encoded splits, their vocabulary, and how they were made.
 
-corpus.json   format, cleaning, counts, SHA-256 of the cleaned text in UTF-8
+corpus.json   format, cleaning, counts, SHA-256 of the cleaned text in UTF-8, and which parts were
+              texts of their own
 vocab.json
 train.bin  valid.bin  test.bin   ids, little-endian, of the narrowest width that fits
 """
@@ -86,7 +87,7 @@ def build_corpus(
         measured.sha256, measured.characters, measured.sizes,
     )  # fmt: skip
     measured.vocab.save(folder / "vocab.json")
-    write_json(folder / HEADER, _header(corpus))
+    write_json(folder / HEADER, _header(corpus) | {"own_texts": [*source.held_out]})
     at_the_end = data.val_split == "tail" and "valid" not in source.held_out
     if at_the_end and is_unlike(corpus.split("valid"), corpus.split("train")):
         note(f"{source.label}: {UNLIKE}")

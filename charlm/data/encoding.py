@@ -21,8 +21,9 @@ MARKS = {
 }  # fmt: skip
 # The least likeness worth naming, and how near to the best another must come to be named too.
 PLAUSIBLE, AS_GOOD = 0.4, 0.95
-# That all bytes are pairs of an encoding is seldom an accident; those by the byte read anything.
-READS_ANYTHING = 0.75
+# That all bytes are pairs of an encoding is seldom an accident, unless no letter of the East comes
+# of it; those by the byte read anything.
+READS_ANYTHING, NO_LETTER = 0.75, 0.5
 
 _EAST = "\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 _EASTERN = re.compile(f"[{_EAST}]")
@@ -86,11 +87,16 @@ def likely(
         if text and name == "utf-8" and "\0" not in text:
             return {name: text}
         if text and text not in (other for _, other in found.values()):
-            value = likeness(text, every=name in WITHOUT_MARK)
-            found[name] = value * (READS_ANYTHING if name in BY_BYTE else 1), text
+            found[name] = _doubt(name, text) * likeness(text, every=name in WITHOUT_MARK), text
     ranked = sorted(found, key=lambda name: -found[name][0])  # stable: ties stay as listed
     least = max([PLAUSIBLE, *(AS_GOOD * found[name][0] for name in ranked[:1])])
     return {name: found[name][1] for name in ranked if found[name][0] >= least}
+
+
+def _doubt(name: str, text: str) -> float:
+    if name in BY_BYTE:
+        return READS_ANYTHING
+    return 1.0 if name in WITHOUT_MARK or _EASTERN.search(text) else NO_LETTER
 
 
 def decoded(data: bytes, encoding: str, end: bool = True) -> str | None:

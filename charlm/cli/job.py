@@ -98,6 +98,9 @@ class Job:
             else:
                 (staging / "corpus").mkdir()
                 corpus = build(self._source, self.config, staging / "corpus", self._vocab())
+                # The names of these files are no more the run's to tell than the corpus's.
+                data = dataclasses.replace(self.config.data, val=None, test=None)
+                self.config = dataclasses.replace(self.config, data=data)
                 where = "corpus"
             training = self.config.training
             fitting_batch_size(corpus.splits["train"], training.batch_size, training.seq_len)

@@ -27,6 +27,8 @@ READS_ANYTHING, NO_LETTER = 0.75, 0.5
 
 _EAST = "\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 _EASTERN = re.compile(f"[{_EAST}]")
+_EMOJI = "\U0001f300", "\U0001faff"
+_OF_PAIRS = re.compile(f"[{_EAST}{_EMOJI[0]}-{_EMOJI[1]}]")
 # One that has another, or the punctuation of the East, beside it; alone among Latin ones, what
 # looks like it is a byte or two misread.
 _IN_COMPANY = re.compile(
@@ -96,7 +98,7 @@ def likely(
 def _doubt(name: str, text: str) -> float:
     if name in BY_BYTE:
         return READS_ANYTHING
-    return 1.0 if name in WITHOUT_MARK or _EASTERN.search(text) else NO_LETTER
+    return 1.0 if name in WITHOUT_MARK or _OF_PAIRS.search(text) else NO_LETTER
 
 
 def decoded(data: bytes, encoding: str, end: bool = True) -> str | None:
@@ -121,7 +123,7 @@ def likeness(text: str, *, every: bool = False) -> float:
     for character, count in counts.items():
         if unicodedata.category(character) in _IMPOSSIBLE:
             worth -= 3 * count
-        elif character in _MARKS_IN_USE or "\U0001f300" <= character <= "\U0001faff":
+        elif character in _MARKS_IN_USE or _EMOJI[0] <= character <= _EMOJI[1]:
             worth += 0.9 * count
     worth += _worth_eastern(text) + _worth_of_letters(text)
     return worth / total
@@ -216,4 +218,4 @@ def _excerpt(text: str, place: int) -> str:
     before, after = text[max(0, place - 12) : place], text[place + 1 : place + 13]
     first = "" if before[-1:].isspace() else (before.split() or [""])[-1]
     last = "" if after[:1].isspace() else (after.split() or [""])[0]
-    return first + text[place : place + 1] + last
+    return first + text[place : place + 1].replace("\n", " ") + last

@@ -97,6 +97,19 @@ def test_texts_to_validate_and_to_test_on(charlm, tmp_path: Path, text_file: Pat
     assert (result.code, result.err) == (2, "Error: no.txt: there is no such file or folder\n")
 
 
+def test_a_run_is_evaluated_on_texts_of_their_own(
+    charlm, tmp_path: Path, text_file: Path, tiny_options: list[str]
+) -> None:
+    (tmp_path / "secret.txt").write_text("abcdef\n" * 3)
+    options = ["--val", "secret.txt", "--test", "secret.txt", *tiny_options, "-o", "run"]
+    assert charlm("train", text_file, *options).code == 0
+    for part in ("valid", "test"):
+        result = charlm("evaluate", "-m", "run", "--split", part, "--no-baselines", "--json")
+        assert json.loads(result.out)["characters"] == 20
+    for path in Path("run").rglob("*.json"):
+        assert "secret" not in path.read_text()
+
+
 def test_a_config_names_its_texts_beside_itself(charlm, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

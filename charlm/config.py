@@ -63,9 +63,17 @@ class DataConfig:
     text: str | None = setting(None, "the corpus itself")
     min_freq: int = setting(1, "tokens rarer than this become <unk>", at_least=1)
     reserve: tuple[str, ...] = setting((), "a token to give an id although no text has it")
-    max_tokens: int | None = setting(None, "use the first N tokens", at_least=1)
+    max_tokens: int | None = setting(
+        None, "use the first N tokens (of the texts that are trained on)", at_least=1
+    )
     val_frac: float = setting(0.1, "share of the tokens kept for validation", at_least=0, below=1)
     test_frac: float = setting(0.0, "share of the tokens kept for testing", at_least=0, below=1)
+    val_split: str = setting(
+        "tail", "what is held out; tail: the end of the text, blocks: blocks spread over it",
+        choices=("tail", "blocks"),
+    )  # fmt: skip
+    val: str | None = setting(None, "validate on this text or folder, all of it")
+    test: str | None = setting(None, "test on this text or folder, all of it")
     vocab: str | None = setting(None, "use this vocabulary (a vocab.json, a corpus or a run)")
 
 
@@ -261,6 +269,10 @@ def check(config: Config) -> None:
             f"data.val_frac ({data.val_frac:g}) and data.test_frac ({data.test_frac:g}) "
             "leave nothing to train on"
         )
+    for text, share in (("val", "val_frac"), ("test", "test_frac")):
+        given = getattr(data, share) not in (0, getattr(DataConfig(), share))
+        if getattr(data, text) is not None and given:
+            raise UsageError(f"data.{text} is a text of its own: drop data.{share}")
     if data.text is not None and data.input:
         raise UsageError("data.text and data.input both name a corpus: give one of them")
     limits = [k for k in ("time", "epochs", "max_steps") if getattr(training, k) is not None]

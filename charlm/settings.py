@@ -129,7 +129,7 @@ def parse_assignment(text: str) -> dict[str, dict[str, Any]]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The changes that a TOML file asks for; its `data.input` made relative to its folder."""
+    """The changes that a TOML file asks for; the texts it names are relative to its folder."""
     try:
         changes = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -140,6 +140,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     if isinstance(data, dict) and "input" in data:
         inputs = _coerced(data["input"], tuple, "data.input")
         data["input"] = tuple(str(path.parent / name) for name in inputs)
+    for key in ("val", "test"):
+        if isinstance(data, dict) and isinstance(data.get(key), str):
+            data[key] = str(path.parent / data[key])
     return changes
 
 

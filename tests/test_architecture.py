@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "charlm"
 ORDER = [
     "errors", "config", "settings",
     "storage.names", "storage.files", "storage.folders", "storage.tensors",
-    "data.text", "data.vocab", "data.source", "data.splits", "data.measure", "data.ids",
-    "data.corpus", "data.record", "data.batches",
+    "data.text", "data.vocab", "data.encoding", "data.folder", "data.source", "data.splits",
+    "data.drift", "data.measure", "data.ids", "data.corpus", "data.record", "data.batches",
     "model.shapes",
     "run",
     "model.device", "model.cells", "model.recurrence", "model.network",

@@ -1,5 +1,6 @@
 """What commands read: texts as a source, vocabularies, runs."""
 
+import dataclasses
 import os
 import sys
 import time
@@ -9,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlm.cli.output import note
-from charlm.config import Config, ModelConfig
+from charlm.config import Config, ModelConfig, TextConfig
 from charlm.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
-    from charlm.data.measure import Measured
+    from charlm.data.measure import Counted, Measured
     from charlm.data.source import Source
     from charlm.data.vocab import Vocab
     from charlm.run import Run
@@ -29,10 +30,38 @@ def source_of(inputs: tuple[str, ...], config: Config) -> "Source":
 
     inputs = inputs or config.data.input
     if inputs:
+        _refuse_folders_of_ours(inputs)
         return open_source(inputs, config.text.encoding)
     if config.data.text is not None:
         return text_source("text", config.data.text)
     return sample_source()
+
+
+def texts_of(inputs: tuple[str, ...], config: Config) -> "Source":
+    """The text to make a corpus of, with what the settings hold out as texts of their own."""
+    own = {"valid": config.data.val, "test": config.data.test}
+    held_out = {part: source_of((name,), config) for part, name in own.items() if name is not None}
+    return dataclasses.replace(source_of(inputs, config), held_out=held_out)
+
+
+def _refuse_folders_of_ours(inputs: tuple[str, ...]) -> None:
+    """A run or a corpus is a folder of files, but none of them is a text. Raises UsageError."""
+    from charlm.data.folder import made_by_charlm
+    from charlm.storage.files import naming
+
+    for name in inputs:
+        with naming(name):
+            made = name != "-" and made_by_charlm(Path(name))
+        if made == "corpus":
+            raise UsageError(
+                f"{name} is a prepared corpus, not a text: charlm train {name} trains on it, "
+                f"charlm vocab {name} shows its vocabulary"
+            )
+        if made == "run":
+            raise UsageError(
+                f"{name} is a run, not a text: charlm train {name}/corpus trains on its corpus, "
+                f"charlm train --resume {name} goes on with it"
+            )
 
 
 def corpus_among(inputs: tuple[str, ...]) -> Path | None:
@@ -110,8 +139,8 @@ def build(source: "Source", config: Config, folder: Path, measured: "Measured") 
     """Prepare a corpus in `folder`, with a progress bar."""
     from charlm.data.corpus import write_corpus
 
-    with reading_bar(source.name) as progress:
-        return write_corpus(source, config.text, config.data, folder, measured, progress)
+    with noting() as later, reading_bar(source.name) as progress:
+        return write_corpus(source, config.text, config.data, folder, measured, progress, later)
 
 
 def measured_text(source: "Source", config: Config, vocab: "Vocab | None") -> "Measured":
@@ -120,6 +149,14 @@ def measured_text(source: "Source", config: Config, vocab: "Vocab | None") -> "M
 
     with noting() as note_later, reading_bar(source.name) as progress:
         return measure(source, config.text, config.data, vocab, progress, note_later)
+
+
+def counted(source: "Source", config: TextConfig) -> "Counted":
+    """A text's tokens, counted."""
+    from charlm.data.measure import count_tokens
+
+    with noting() as note_later, reading_bar(source.name) as progress:
+        return count_tokens(source, config, progress, note_later)
 
 
 @contextmanager

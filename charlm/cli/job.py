@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.cli.inputs import build, corpus_among, load_vocab, measured_text, source_of
+from charlm.cli.inputs import build, corpus_among, load_vocab, measured_text, texts_of
 from charlm.cli.options import Changes, merged
 from charlm.config import Config
 from charlm.errors import ModelError, UsageError
@@ -42,7 +42,9 @@ class Job:
 
         if self.prepared:
             corpus = self.prepared
-            measured = Measured(corpus.vocab, corpus.sha256, corpus.characters, corpus.splits)
+            measured = Measured(
+                corpus.vocab, corpus.sha256, corpus.characters, corpus.splits, segments=[]
+            )
         else:
             assert self.source is not None
             measured = measured_text(self.source, self.config, self._vocab())
@@ -90,6 +92,9 @@ class Job:
                 assert self.source is not None
                 make_folder(staging / "corpus")
                 corpus, where = build(self.source, config, staging / "corpus", measured), "corpus"
+                # The names of these files are no more the run's to tell than the corpus's.
+                data = dataclasses.replace(config.data, val=None, test=None)
+                config = dataclasses.replace(config, data=data)
             save_run(staging, config, corpus, where)
 
 
@@ -99,7 +104,7 @@ def open_job(
     """The job that the settings and the named texts, or the one corpus, make up."""
     folder = corpus_among(inputs)
     if folder is None:
-        source = source_of(inputs, config)
+        source = texts_of(inputs, config)
         return Job(source.name, config, given, source, None, start_run)
     corpus = _open(folder, given, start_run)
     config = dataclasses.replace(config, text=corpus.text, data=corpus.data)

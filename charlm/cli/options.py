@@ -26,7 +26,13 @@ TEXT_SETTINGS = [
     *(f"text.{key}" for key in fields_of("text")),
     *(f"data.{key}" for key in fields_of("data") if key not in ("input", "text")),
 ]
-METAVARS = {"text.keep": "CLASS", "data.vocab": "FILE", "data.reserve": "TOKEN"}
+METAVARS = {
+    "text.keep": "CLASS",
+    "data.vocab": "FILE",
+    "data.val": "FILE",
+    "data.test": "FILE",
+    "data.reserve": "TOKEN",
+}
 
 
 def setting_options(*paths: str) -> Callable[[Command], Command]:

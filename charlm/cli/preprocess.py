@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from charlm.cli.inputs import build, load_vocab, measured_text, seconds_since, source_of
+from charlm.cli.inputs import build, load_vocab, measured_text, seconds_since, texts_of
 from charlm.cli.options import TEXT_SETTINGS, force_option, json_option, resolve, setting_options
 from charlm.cli.output import print_json, show
 
@@ -31,7 +31,7 @@ def preprocess(
     config, _ = resolve(options)
     check_output(output, replace=force, marks=(HEADER,))
     vocab = load_vocab(Path(config.data.vocab)) if config.data.vocab else None
-    source = source_of(inputs, config)
+    source = texts_of(inputs, config)
     started = time.perf_counter()
     measured = measured_text(source, config, vocab)
     with new_folder(output, replace=force, marks=(HEADER,)) as folder:
@@ -41,7 +41,7 @@ def preprocess(
         print_json(
             {
                 "corpus": str(output),
-                "files": source.files,
+                "files": len(source.texts),
                 "characters": corpus.characters,
                 "tokens": corpus.tokens,
                 "vocab_size": len(corpus.vocab),
@@ -54,7 +54,7 @@ def preprocess(
     distinct = len(corpus.vocab) - 1 - len(config.data.reserve)
     unit = "characters" if config.text.level == "char" else "words"
     parts = ", ".join(f"{name} {size:,}" for name, size in corpus.splits.items() if size)
-    show(f"{output}: {source.files} file{'s' * (source.files != 1)}\n")
+    show(f"{output}: {len(source.texts)} file{'s' * (len(source.texts) != 1)}\n")
     show(f"  {corpus.characters:,} characters, {corpus.tokens:,} {unit} as tokens\n")
     show(f"  {distinct:,} distinct {unit}, a vocabulary of {len(corpus.vocab):,}\n")
     show(f"  {parts}\n")

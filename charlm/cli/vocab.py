@@ -7,8 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.inputs import corpus_among, find_run, load_vocab, reading_bar, source_of
-from charlm.cli.options import TEXT_SETTINGS, json_option, resolve, setting_options
+from charlm.cli.inputs import (
+    corpus_among,
+    counted,
+    find_run,
+    load_vocab,
+    source_of,
+    texts_of,
+)
+from charlm.cli.options import (
+    TEXT_SETTINGS,
+    force_option,
+    json_option,
+    resolve,
+    setting_options,
+)
 from charlm.cli.output import print_json, show
 from charlm.config import Config, TextConfig
 from charlm.errors import ModelError, UsageError
@@ -28,10 +41,11 @@ if TYPE_CHECKING:
 @click.option("--coverage", metavar="TEXT", help="Show what the file TEXT has that it lacks.")
 @click.option("--diff", metavar="OTHER", help="Show what it and OTHER do not share.")
 @setting_options(*TEXT_SETTINGS)
+@force_option
 @json_option
 def vocab(
     path: str | None, save: Path | None, tsv: bool, top: int | None, coverage: str | None,
-    diff: str | None, as_json: bool, **options: Any,
+    diff: str | None, force: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Show the vocabulary of PATH: a text, a folder, a corpus, a run or a vocab.json.
 
@@ -40,6 +54,8 @@ def vocab(
     """
     if coverage and diff:
         raise UsageError("--coverage and --diff: one at a time")
+    if save:
+        _check_place(save, force)
     config, given = resolve(options)
     opened, text = _open(path, config, bool(given))
     if save:
@@ -49,9 +65,26 @@ def vocab(
     elif diff:
         _show_difference(opened, _open(diff, config, bool(given))[0], as_json)
     elif as_json:
-        print_json(opened.to_dict() if top is None else {"tokens": list(_rows(opened, top))})
+        facts = opened.to_dict()
+        print_json(facts | {key: facts[key][:top] for key in ("tokens", "counts")})
     else:
         _show(opened, top, "\t" if tsv else None)
+
+
+def _check_place(save: Path, force: bool) -> None:
+    """Refuse to write a vocabulary over anything else. Raises UsageError."""
+    if not save.exists():
+        return
+    if not save.is_file():
+        raise UsageError(f"--save {save}: there is something else than a file; give another name")
+    if not force:
+        try:
+            load_vocab(save)
+        except ModelError:
+            raise UsageError(
+                f"--save {save}: there is a file that is no vocabulary; give another name, or add "
+                "--force"
+            ) from None
 
 
 def _open(path: str | None, config: Config, given: bool) -> tuple["Vocab", TextConfig]:
@@ -81,12 +114,9 @@ def _open(path: str | None, config: Config, given: bool) -> tuple["Vocab", TextC
 
 
 def _count(path: str, config: Config) -> "Vocab":
-    from charlm.data.measure import count_tokens
     from charlm.data.vocab import build_vocab, recounted
 
-    source = source_of((path,), config)
-    with reading_bar(source.name) as progress:
-        counter, _, _ = count_tokens(source, config.text, progress)
+    counter = counted(texts_of((path,), config), config.text).counter
     if config.data.vocab:
         return recounted(load_vocab(Path(config.data.vocab)), counter)
     return build_vocab(counter, min_freq=config.data.min_freq, reserve=config.data.reserve)
@@ -131,10 +161,7 @@ def _show(vocab: "Vocab", top: int | None, separator: str | None) -> None:
 
 
 def _show_coverage(vocab: "Vocab", path: str, config: Config, as_json: bool) -> None:
-    from charlm.data.measure import count_tokens
-
-    with reading_bar(path) as progress:
-        counter, _, _ = count_tokens(source_of((path,), config), config.text, progress)
+    counter = counted(source_of((path,), config), config.text).counter
     lacking = {t: n for t, n in counter.frequencies.items() if t not in vocab.ids}
     ordered = dict(sorted(lacking.items(), key=lambda item: -item[1]))
     covered = counter.total - sum(lacking.values())

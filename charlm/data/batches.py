@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from charlm.data.vocab import Ids
+from charlm.data.vocab import Ids, id_type
 from charlm.errors import DataError
 
 # The target of a place that is not predicted; torch's cross_entropy leaves it out.
@@ -127,22 +127,27 @@ class Windows:
         self._offsets = min(seq_len, len(ids) - seq_len) if random_offset else 1
         self._windows = (len(ids) - self._offsets) // seq_len
         self.per_epoch = -(-self._windows // self._batch_size)
-        self._epoch, self._starts = -1, np.empty(0, np.int64)
+        self._epoch, self._first = -1, 0
+        self._order: Ids = np.empty(0, np.uint32)
 
     def __getitem__(self, step: int) -> Batch:
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._starts = epoch, self._order(epoch)
-        starts = self._starts[place * self._batch_size : (place + 1) * self._batch_size]
+            self._epoch, self._order = epoch, self._draw_order(epoch)
+            self._first = _offset(self._seed, epoch, self._offsets)
+        windows = self._order[place * self._batch_size : (place + 1) * self._batch_size]
+        starts = self._first + self._seq_len * windows.astype(np.int64)
         positions = starts[None, :] + np.arange(self._seq_len)[:, None]
         inputs = self._ids[positions].astype(np.int64)
         targets = self._ids[positions + 1].astype(np.int64)
         return Batch(inputs, targets, np.zeros(len(starts), np.float32))
 
-    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """Where the windows of an epoch start, in its order."""
-        order = _generator(self._seed, epoch).permutation(self._windows)
-        return _offset(self._seed, epoch, self._offsets) + self._seq_len * order
+    def _draw_order(self, epoch: int) -> Ids:
+        """The windows of an epoch, by number, in its order: for a long text, four bytes each."""
+        # The width changes nothing in what is drawn.
+        order: Ids = np.arange(self._windows, dtype=id_type(self._windows))
+        _generator(self._seed, epoch).shuffle(order)
+        return order
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A prepared corpus on disk: encoded splits, their vocabulary, and how they were made.
 
-corpus.json   format, cleaning, counts, SHA-256 of the cleaned text in UTF-8
+corpus.json   format, cleaning, counts, SHA-256 of the cleaned text in UTF-8, and which parts were
+              texts of their own
 vocab.json
 train.bin  valid.bin  test.bin   ids, little-endian, of the narrowest width that fits, each under a
                                  SHA-256 that corpus.json holds
@@ -9,10 +10,10 @@ train.bin  valid.bin  test.bin   ids, little-endian, of the narrowest width that
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ import numpy.typing as npt
 
 import charlm
 from charlm.config import Config, DataConfig, TextConfig
+from charlm.data.drift import is_unlike
 from charlm.data.ids import ids_writer, open_ids
 from charlm.data.measure import Measured, OnNote, OnRead, measure
 from charlm.data.source import Source
-from charlm.data.splits import SPLITS
+from charlm.data.splits import SPLITS, Segment
 from charlm.data.text import clean
-from charlm.data.vocab import Vocab, id_type
+from charlm.data.vocab import Ids, Vocab, id_type
 from charlm.errors import DataError, ModelError, UsageError
 from charlm.settings import configured, to_dict
 from charlm.storage.files import found, is_file, naming, write_json
@@ -90,7 +92,8 @@ def build_corpus(
     passes.
     """
     measured = measure(source, text, data, vocab, progress, note)
-    return write_corpus(source, text, data, folder, measured, progress)
+    measured = measure(source, text, data, vocab, progress, note)
+    return write_corpus(source, text, data, folder, measured, progress, note)
 
 
 def write_corpus(
@@ -100,55 +103,76 @@ def write_corpus(
     folder: Path,
     measured: Measured,
     progress: OnRead = lambda size: None,
+    note: OnNote = lambda message: None,
 ) -> Corpus:
     """Encode a text that has been measured, and write a corpus into an existing folder.
 
     Raises DataError if the text is no longer the one that was measured.
     """
-    vocab, sizes = measured.vocab, measured.sizes
-    sha256, digests = _write_splits(source, text, vocab, sizes, folder, progress)
+    sha256, digests = _write_parts(source, text, measured, folder, progress)
     if sha256 != measured.sha256:
         raise DataError(f"{source.label}: the text changed while it was being read; run it again")
-    corpus = Corpus(folder, text, data, vocab, sha256, measured.characters, sizes, digests)
-    vocab.save(folder / "vocab.json")
-    write_json(folder / HEADER, _header(corpus))
+    corpus = Corpus(
+        folder, text, _nameless(data), measured.vocab,
+        sha256, measured.characters, measured.sizes, digests,
+    )  # fmt: skip
+    measured.vocab.save(folder / "vocab.json")
+    write_json(folder / HEADER, _header(corpus) | {"own_texts": [*source.held_out]})
+    at_the_end = data.val_split == "tail" and "valid" not in source.held_out
+    if at_the_end and is_unlike(corpus.split("valid"), corpus.split("train")):
+        note(f"{source.label}: {UNLIKE}")
     return corpus
 
 
-def _write_splits(
-    source: Source,
-    text: TextConfig,
-    vocab: Vocab,
-    sizes: dict[str, int],
-    folder: Path,
-    progress: OnRead,
+UNLIKE = (
+    "the end of the text, held out to validate, is unlike the rest, so that its score says little "
+    "of it; --val-split blocks holds out blocks from all over the text"
+)
+
+
+def _nameless(data: DataConfig) -> DataConfig:
+    """The text itself and the names of its files are not the corpus's to tell."""
+    return dataclasses.replace(data, text=None, input=(), vocab=None, val=None, test=None)
+
+
+def _write_parts(
+    source: Source, text: TextConfig, measured: Measured, folder: Path, progress: OnRead
 ) -> tuple[str, dict[str, str]]:
-    """Encode the text into the .bin files; the SHA-256 of what was read, and of each file."""
-    digest, position = hashlib.sha256(), 0
-    ends = dict(zip(SPLITS, accumulate(sizes[part] for part in SPLITS), strict=True))
+    """Encode the texts into the .bin files; the SHA-256 of what was read, and of each file."""
+    digest, sizes = hashlib.sha256(), measured.sizes
+    sources = [(source, measured.segments)]
+    sources += [(own, [(part, sizes[part])]) for part, own in source.held_out.items()]
     with ExitStack() as stack:
         stack.enter_context(naming(folder))
         files = {p: stack.enter_context(ids_writer(folder / f"{p}.bin")) for p in SPLITS}
-        for piece in clean(source.read(), text):
-            data = piece.encode("utf-8", "surrogatepass")
-            digest.update(data)
-            ids = vocab.encode(piece)
-            for part, file in files.items():
-                start, end = ends[part] - sizes[part] - position, ends[part] - position
-                file.write(ids[max(start, 0) : max(end, 0)].data)
-            position += len(ids)
-            progress(len(data))
+        for one, segments in sources:
+            left = deque(segments)
+            for read in one.texts:
+                for piece in clean(read(), text):
+                    data = piece.encode("utf-8", "surrogatepass")
+                    digest.update(data)
+                    for part, ids in _along(left, measured.vocab.encode(piece)):
+                        files[part].write(ids.data)
+                    progress(len(data))
         return digest.hexdigest(), {part: file.sha256 for part, file in files.items()}
 
 
+def _along(left: deque[Segment], ids: Ids) -> Iterator[tuple[str, Ids]]:
+    """The ids cut along the segments that are left, which are used up by as much."""
+    while len(ids) and left:
+        part, size = left.popleft()
+        if size > len(ids):
+            left.appendleft((part, size - len(ids)))
+        yield part, ids[:size]
+        ids = ids[size:]
+
+
 def _header(corpus: Corpus) -> dict[str, Any]:
-    # The text itself and the names of its files are not the corpus's to tell.
-    data = dataclasses.replace(corpus.data, text=None, input=(), vocab=None)
     return {
         "format": CORPUS_FORMAT,
         "charlm": charlm.__version__,
         "text": to_dict(corpus.text),
-        "data": to_dict(data),
+        "data": to_dict(corpus.data),
         "sha256": corpus.sha256,
         "characters": corpus.characters,
         "tokens": corpus.tokens,

@@ -1,13 +1,18 @@
 """A text counted: what its corpus will be, or why it cannot be one, before any of it is written."""
 
+import dataclasses
 import hashlib
-from collections.abc import Callable
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from charlm.config import DataConfig, TextConfig
-from charlm.data.source import Source
-from charlm.data.splits import check_sizes, split_sizes
-from charlm.data.text import clean
+from charlm.data.folder import listed
+from charlm.data.source import Read, Source
+from charlm.data.splits import SPLITS, Segment, check_own, check_sizes, lay_out
+from charlm.data.text import BYTE_ORDER_MARK, clean
 from charlm.data.vocab import (
     UNK,
     TokenCounter,
@@ -23,32 +28,83 @@ OnRead = Callable[[int], None]
 # Told, in a line, of what is odd about a text and no error.
 OnNote = Callable[[str], None]
 
-# Of the unknown tokens, so many are named.
+# Of unknown tokens, and of marks, so many are named.
 NAMED = 10
+# Of no width, or of direction: who searches a text does not see them, a model learns them.
+INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a corpus of a text will be. sha256: of the cleaned text in UTF-8."""
+    """What a corpus of a text will be.
+
+    sha256: of the cleaned text in UTF-8, what is held out as a text of its own included.
+    sizes: tokens in each part. segments: which part the tokens of the source itself go to.
+    """
 
     vocab: Vocab
     sha256: str
     characters: int
     sizes: dict[str, int]
+    segments: list[Segment]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """tokens: in each text of the source itself; held_out: in each part that has its own text."""
+
+    counter: TokenCounter
+    sha256: str
+    characters: int
+    tokens: list[int]
+    held_out: dict[str, int]
 
 
 def count_tokens(
-    source: Source, config: TextConfig, progress: OnRead
-) -> tuple[TokenCounter, str, int]:
-    """One pass over the text: token counts, SHA-256 of the cleaned text, its characters."""
-    counter, digest, characters = TokenCounter(config.level), hashlib.sha256(), 0
-    for piece in clean(source.read(), config):
-        counter.add(piece)
-        data = piece.encode("utf-8", "surrogatepass")
-        digest.update(data)
-        characters += len(piece)
-        progress(len(data))
-    return counter, digest.hexdigest(), characters
+    source: Source,
+    config: TextConfig,
+    progress: OnRead = lambda size: None,
+    note: OnNote = lambda message: None,
+) -> Counted:
+    """One pass over a text and over what is held out of it."""
+    counter, digest, characters, marks = TokenCounter(config.level), hashlib.sha256(), 0, 0
+
+    def unmarked(pieces: Iterator[str]) -> Iterator[str]:
+        nonlocal marks
+        for piece in pieces:
+            marks += piece.count(BYTE_ORDER_MARK)
+            yield piece
+
+    def count(read: Read) -> int:
+        nonlocal characters
+        before = counter.total
+        for piece in clean(unmarked(read()), config):
+            counter.add(piece)
+            data = piece.encode("utf-8", "surrogatepass")
+            digest.update(data)
+            characters += len(piece)
+            progress(len(data))
+        return counter.total - before
+
+    tokens = [count(read) for read in source.texts]
+    held_out = {part: sum(map(count, own.texts)) for part, own in source.held_out.items()}
+    for message in (*source.notes, *_marks(source.label, marks, counter)):
+        note(message)
+    return Counted(counter, digest.hexdigest(), characters, tokens, held_out)
+
+
+def _marks(label: str, byte_order: int, counter: TokenCounter) -> Iterator[str]:
+    """Notes of characters that nobody sees."""
+    if byte_order:
+        s = "s" * (byte_order > 1)
+        yield f"{label}: dropped {byte_order:,} byte-order mark{s} inside the text (files joined?)"
+    found = Counter[str]()
+    for token, count in counter.frequencies.items():
+        for mark in INVISIBLE.findall(token):
+            found[mark] += count
+    if found:
+        named = [f"U+{ord(m):04X} {unicodedata.name(m)} ({n:,})" for m, n in found.most_common()]
+        yield f"{label}: the text has marks that do not show: {listed(named, NAMED)}"
 
 
 def measure(
@@ -61,21 +117,30 @@ def measure(
 ) -> Measured:
     """Read `source` once. vocab: the ids to use, where they are not to be made from the text.
 
-    Raises DataError if the text is too short, or more than half unknown to `vocab`; UsageError for
-    a vocabulary of another level.
+    Raises DataError if a text is too short, or more than half unknown to `vocab`; UsageError for a
+    vocabulary of another level.
     """
     if vocab is not None and vocab.level != text.level:
         raise UsageError(f"--vocab is by {vocab.level}, the text by {text.level} (--level)")
-    counter, sha256, characters = count_tokens(source, text, progress)
+    counted = count_tokens(source, text, progress, note)
     if vocab is not None:
-        vocab = recounted(vocab, counter)
-        check_known(source.label, counter, vocab, note)
+        vocab = recounted(vocab, counted.counter)
+        check_known(source.label, counted.counter, vocab, note)
     else:
-        vocab = build_vocab(counter, min_freq=data.min_freq, reserve=data.reserve)
-    tokens = min(counter.total, data.max_tokens or counter.total)
-    sizes = split_sizes(tokens, data.val_frac, data.test_frac)
-    check_sizes(sizes, data, source.label)
-    return Measured(vocab, sha256, characters, sizes)
+        vocab = build_vocab(counted.counter, min_freq=data.min_freq, reserve=data.reserve)
+    cut = dataclasses.replace(
+        data,
+        val_frac=0.0 if "valid" in source.held_out else data.val_frac,
+        test_frac=0.0 if "test" in source.held_out else data.test_frac,
+    )
+    segments, sizes = lay_out(counted.tokens, cut), dict.fromkeys(SPLITS, 0)
+    for part, size in segments:
+        sizes[part] += size
+    check_sizes(sizes, cut, source.label)
+    for part, own in source.held_out.items():
+        check_own(counted.held_out[part], part, own.label)
+    sizes |= counted.held_out
+    return Measured(vocab, counted.sha256, counted.characters, sizes, segments)
 
 
 def check_known(label: str, counter: TokenCounter, vocab: Vocab, note: OnNote) -> None:
@@ -88,13 +153,12 @@ def check_known(label: str, counter: TokenCounter, vocab: Vocab, note: OnNote) -
     unknown = sum(lacking.values())
     if not unknown:
         return
-    first = sorted(lacking, key=lambda token: -lacking[token])[:NAMED]
-    listed = ", ".join(f"{describe_token(token)} ({lacking[token]:,})" for token in first)
-    more = f" and {len(lacking) - NAMED:,} more" if len(lacking) > NAMED else ""
+    ordered = sorted(lacking, key=lambda token: -lacking[token])
+    named = listed([f"{describe_token(token)} ({lacking[token]:,})" for token in ordered], NAMED)
     unit = "characters" if vocab.level == "char" else "words"
     message = (
         f"{label}: {unknown:,} of its {counter.total:,} {unit} ({unknown / counter.total:.2%}) are "
-        f"not in the vocabulary: {listed}{more}"
+        f"not in the vocabulary: {named}"
     )
     if unknown > counter.total / 2:
         raise DataError(f"{message}; it takes a vocabulary of its own")

@@ -5,36 +5,48 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from charlm.data.encoding import AROUND, decoded, diagnosis, likely, marked
+from charlm.data.folder import listed, texts_below
 from charlm.errors import DataError, UsageError
 from charlm.storage.files import naming
 
 PIECE_BYTES = 1 << 20
-# Encodings worth naming when the given one fails, the strictest first: latin-1 reads anything.
-CANDIDATES = ("utf-8", "utf-16", "gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1252")
+# So many files are looked into, to tell which encodings they are in.
+MOST_LOOKED_AT = 1000
+
+# Begins to read a text, in pieces of any length.
+Read = Callable[[], Iterator[str]]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A text that can be read more than once; `read()` yields it in pieces of any length.
+    """One text or several, one after the other, that can be read more than once.
 
-    name: what a run on it may be called; label: what messages call it.
+    name: what a run on them may be called; label: what messages call them; notes: what is odd about
+    them and no error; held_out: what "valid" or "test" is, where it is no part of these texts.
     """
 
     name: str
     label: str
-    files: int
-    read: Callable[[], Iterator[str]]
+    texts: tuple[Read, ...]
+    notes: tuple[str, ...] = ()
+    held_out: Mapping[str, "Source"] = field(default_factory=dict)
+
+    def read(self) -> Iterator[str]:
+        """All of its texts."""
+        for text in self.texts:
+            yield from text()
 
 
 def text_source(name: str, text: str) -> Source:
     """A text that is already in memory."""
-    return Source(name, name, 1, lambda: iter([text]))
+    return Source(name, name, (lambda: iter([text]),))
 
 
 def sample_source() -> Source:
@@ -66,37 +78,44 @@ def _library_docstrings() -> str:
 def open_source(inputs: Sequence[str], encoding: str) -> Source:
     """The texts named by `inputs` (files, folders, `-`), one after the other, as one source.
 
-    A folder stands for the files below it, in the order of their names, hidden and binary ones left
-    out. A line break is put between two files where the first does not end in one. Standard input
+    A folder stands for the files below it, in the order of their names; what is left out of them is
+    noted. A line break is put between two files where the first does not end in one. Standard input
     and pipes are copied to a temporary file, so that they too can be read twice.
     Raises UsageError for an unknown encoding or a missing file; DataError, while reading, for bytes
     that the encoding does not have and for binary data.
     """
-    try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise UsageError(f"--encoding {encoding!r}: Python knows no such encoding") from None
-    openers = [opener for name in inputs for opener in _openers(name)]
-
-    def read() -> Iterator[str]:
-        last = "\n"
-        for name, open_file in openers:
-            if not last.endswith(("\n", "\r")):
-                yield "\n"
-            with naming(name), open_file() as file:
-                for piece in decode(file, encoding, name):
-                    last = piece or last
-                    yield piece
-
+    _check_encoding(encoding)
+    files: list[_File] = []
+    notes: list[str] = []
+    for name in inputs:
+        files += _files(name, encoding, notes)
     name = "stdin" if inputs[0] == "-" else Path(inputs[0]).resolve().stem or "text"
     label = inputs[0] if len(inputs) == 1 else f"{inputs[0]} and {len(inputs) - 1} more"
-    return Source(name, label, len(openers), read)
+    texts = (partial(_read, files, number, encoding) for number in range(len(files)))
+    return Source(name, label, tuple(texts), tuple(notes))
 
 
-Opener = tuple[str, Callable[[], BinaryIO]]
+def _check_encoding(encoding: str) -> None:
+    try:
+        codec = codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        raise UsageError(f"--encoding {encoding!r}: Python knows no such encoding") from None
+    # base64 and their like make bytes of bytes; punycode and idna read names of hosts, whole.
+    if not codec._is_text_encoding or codec.incrementaldecoder is None or codec.name in _NO_TEXTS:
+        raise UsageError(f"--encoding {encoding!r} is no encoding of texts")
 
 
-def _openers(name: str) -> list[Opener]:
+_NO_TEXTS = ("punycode", "idna", "undefined")
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    open: Callable[[], BinaryIO]
+
+
+def _files(name: str, encoding: str, notes: list[str]) -> list[_File]:
+    """What one input stands for; adds to the notes what it leaves out."""
     if name == "-":
         return [_spooled("standard input", sys.stdin.buffer)]
     path = Path(name)
@@ -106,38 +125,22 @@ def _openers(name: str) -> list[Opener]:
         except FileNotFoundError:
             raise UsageError(f"{name}: there is no such file or folder") from None
         if stat.S_ISDIR(mode):
-            return _folder_openers(path)
+            below, left_out = texts_below(path, encoding)
+            notes += left_out
+            return [_File(str(path), partial(_open, path)) for path in below]
         if stat.S_ISFIFO(mode):
             with path.open("rb") as file:
                 return [_spooled(name, file)]
     if not stat.S_ISREG(mode):
         raise UsageError(f"{name} is a device, not a text")
-    return [(name, partial(_open_binary, path))]
+    return [_File(name, partial(_open, path))]
 
 
-def _folder_openers(folder: Path) -> list[Opener]:
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    )
-    texts = [path for path in paths if not _looks_binary(path)]
-    if not texts:
-        raise DataError(f"{folder}: no text files in this folder")
-    return [(str(path), partial(_open_binary, path)) for path in texts]
-
-
-def _open_binary(path: Path) -> BinaryIO:
+def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _looks_binary(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(8192)
-    return b"\0" in start and not start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-
-
-def _spooled(name: str, stream: BinaryIO) -> Opener:
+def _spooled(name: str, stream: BinaryIO) -> _File:
     """Copy a stream that can be read only once."""
     with tempfile.TemporaryFile() as spool:
         while chunk := stream.read(PIECE_BYTES):
@@ -151,13 +154,34 @@ def _spooled(name: str, stream: BinaryIO) -> Opener:
         copy.seek(0)
         return copy
 
-    return name, open_again
+    return _File(name, open_again)
+
+
+def _read(files: Sequence[_File], number: int, encoding: str) -> Iterator[str]:
+    """One of the files, ended by a line break if another follows it."""
+    name, last = files[number].name, "\n"
+    with naming(name), files[number].open() as file:
+        try:
+            for piece in decode(file, encoding, name):
+                last = piece
+                yield piece
+        except UndecodableError as error:
+            raise DataError(f"{error}{_by_encoding(files, encoding)}") from None
+    if number + 1 < len(files) and not last.endswith(("\n", "\r")):
+        yield "\n"
+
+
+class UndecodableError(DataError):
+    """A text has bytes that are not of its encoding."""
 
 
 def decode(file: BinaryIO, encoding: str, name: str, size: int = PIECE_BYTES) -> Iterator[str]:
-    """Text of `file` in pieces, without a byte-order mark. `size`: bytes read at a time."""
+    """Text of `file` in pieces, without a byte-order mark. `size`: bytes read at a time.
+
+    Raises UndecodableError for bytes that the encoding does not have, DataError for binary data.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
-    read_bytes, lines, at_start = 0, 1, True
+    read_bytes, at_start = 0, True
     while True:
         chunk = file.read(size)
         try:
@@ -165,39 +189,66 @@ def decode(file: BinaryIO, encoding: str, name: str, size: int = PIECE_BYTES) ->
         except UnicodeDecodeError as error:
             # The decoder's object begins with the bytes it held back from earlier chunks.
             offset = read_bytes - (len(error.object) - len(chunk)) + error.start
-            lines += error.object.count(b"\n", 0, error.start)
-            raise DataError(_undecodable(file, encoding, name, offset, lines)) from None
-        read_bytes += len(chunk)
+            line = _line_at(file, encoding, offset)
+            where = f"{name}: byte {offset} (line {line}) is not {encoding}"
+            raise UndecodableError(f"{where}{diagnosis(file, encoding, offset)}") from None
+        except UnicodeError as error:
+            raise UndecodableError(_without_mark(file, encoding, name, error)) from None
         if at_start and piece:
             piece, at_start = piece.removeprefix("\ufeff"), False
         if "\0" in piece:
-            lines += piece.count("\n", 0, piece.index("\0"))
-            raise DataError(
-                f"{name}: a NUL character in line {lines}; the file is binary, or in another "
-                "encoding (give it with --encoding)"
-            )
-        lines += piece.count("\n")
+            line = _line_at(file, encoding, read_bytes) + piece.count("\n", 0, piece.index("\0"))
+            raise DataError(_with_nul(file, name, line))
+        read_bytes += len(chunk)
         if piece:
             yield piece
         if not chunk:
             return
 
 
-def _undecodable(file: BinaryIO, encoding: str, name: str, offset: int, line: int) -> str:
-    message = f"{name}: byte {offset} (line {line}) is not {encoding}"
+def _line_at(file: BinaryIO, encoding: str, offset: int) -> int:
+    """The number of the line in which a byte of a file stands; asked only where it is no text."""
     file.seek(0)
-    start = file.read(16 * PIECE_BYTES)
-    readable = [c for c in CANDIDATES if c != encoding and _decodes(start, c)]
-    if not readable:
-        return f"{message}; --encoding latin-1 would read it, right or wrong"
-    return f"{message}; --encoding {' or '.join(readable)} would read it"
+    decoder, line, left = codecs.getincrementaldecoder(encoding)("replace"), 1, offset
+    while left and (chunk := file.read(min(PIECE_BYTES, left))):
+        line += decoder.decode(chunk).count("\n")
+        left -= len(chunk)
+    return line
 
 
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        # Not final: the sample of a long file may end within a character.
-        codecs.getincrementaldecoder(encoding)().decode(data)
-    except UnicodeError:
-        return False
-    # UTF-16 reads any even run of bytes; without its mark it is no suggestion.
-    return encoding != "utf-16" or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+def _without_mark(file: BinaryIO, encoding: str, name: str, error: UnicodeError) -> str:
+    """What utf-16 and utf-32 say of a file that does not begin with their mark."""
+    file.seek(0)
+    start = file.read(AROUND)
+    found = next(iter(likely(start, not_in=encoding, end=len(start) < AROUND)), None)
+    instead = f"; --encoding {found} would read it" if found else ""
+    return f"{name} is not {encoding}: {error}{instead}"
+
+
+def _with_nul(file: BinaryIO, name: str, line: int) -> str:
+    file.seek(0)
+    start = file.read(AROUND)
+    wide = [e for e in likely(start, end=len(start) < AROUND) if e.startswith(("utf-16", "utf-32"))]
+    binary = "the file is binary, or in another encoding (give it with --encoding)"
+    what = f"the file is in another encoding: add --encoding {wide[0]}" if wide else binary
+    return f"{name}: a NUL character in line {line}; {what}"
+
+
+def _by_encoding(files: Sequence[_File], encoding: str) -> str:
+    """Which files are in which encoding, where they are not all in one; for a message."""
+    found: dict[str, list[str]] = {}
+    for one in files[:MOST_LOOKED_AT]:
+        with naming(one.name), one.open() as file:
+            start = file.read(AROUND)
+        whole = len(start) < AROUND
+        if start.isascii():
+            continue  # reads alike in all of them
+        if marked(start) is None and decoded(start, encoding, whole) is not None:
+            found.setdefault(encoding, []).append(one.name)
+        else:
+            name = next(iter(likely(start, not_in=encoding, end=whole)), "unknown")
+            found.setdefault(name, []).append(one.name)
+    if len(found) < 2:
+        return ""
+    groups = "; ".join(f"{name}: {listed(names)}" for name, names in found.items())
+    return f"; the files are in {len(found)} encodings ({groups}): bring them to one first"

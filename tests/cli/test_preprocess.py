@@ -76,6 +76,110 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_texts_to_validate_and_to_test_on(charlm, tmp_path: Path, text_file: Path) -> None:
+    (tmp_path / "v.txt").write_text("abcdef\n")
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "t.txt").write_text("fedcba\nab")
+    own = ["--val", "v.txt", "--test", "t"]
+    result = charlm("preprocess", text_file, "-o", "corpus", *own, "--json")
+    assert json.loads(result.out)["splits"] == {"train": 4000, "valid": 7, "test": 9}
+    corpus = open_corpus(Path("corpus"))
+    assert corpus.vocab.decode(corpus.split("valid")) == "abcdef\n"
+    assert charlm("vocab", text_file, "--json", *own).out == charlm("vocab", "corpus", "--json").out
+    for option, file in (("--val", "v.txt"), ("--test", "t")):
+        result = charlm("preprocess", text_file, "-o", "c", option, file, f"{option}-frac", "0.2")
+        assert (result.code, result.err) == (
+            2, f"Error: data.{option[2:]} is a text of its own: drop data.{option[2:]}_frac\n",
+        )  # fmt: skip
+    charlm("preprocess", text_file, "-o", "c", "--val", "v.txt", "--val-frac", "0", "--json")
+    assert open_corpus(Path("c")).splits["train"] == 4000
+    result = charlm("preprocess", text_file, "-o", "d", "--val", "no.txt")
+    assert (result.code, result.err) == (2, "Error: no.txt: there is no such file or folder\n")
+
+
+def test_a_run_is_evaluated_on_texts_of_their_own(
+    charlm, tmp_path: Path, text_file: Path, tiny_options: list[str]
+) -> None:
+    (tmp_path / "secret.txt").write_text("abcdef\n" * 3)
+    options = ["--val", "secret.txt", "--test", "secret.txt", *tiny_options, "-o", "run"]
+    assert charlm("train", text_file, *options).code == 0
+    for part in ("valid", "test"):
+        result = charlm("evaluate", "-m", "run", "--split", part, "--no-baselines", "--json")
+        assert json.loads(result.out)["characters"] == 20
+    for path in Path("run").rglob("*.json"):
+        assert "secret" not in path.read_text()
+
+
+def test_a_config_names_its_texts_beside_itself(charlm, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "v.txt").write_text("abcdef\n")
+    (folder / "c.toml").write_text('[data]\ntext = "abcdef abcdef"\nval = "v.txt"\n')
+    result = charlm("train", "--config", "folder/c.toml", "--dry-run", "--max-steps", "2")
+    assert (result.code, "train 13, valid 7" in result.out) == (0, True), result.err
+
+
+def test_blocks_spread_over_the_text(charlm, tmp_path: Path) -> None:
+    text = "".join(f"{chr(97 + i // 1000)}{i:05}\n" for i in range(20_000))
+    (tmp_path / "list.txt").write_text(text)
+    result = charlm("preprocess", "list.txt", "-o", "tail")
+    assert result.err.startswith("note: list.txt: the end of the text, held out to validate, is")
+    assert result.err.count("\n") == 1
+    result = charlm("preprocess", "list.txt", "-o", "blocks", "--val-split", "blocks")
+    assert (result.code, result.err) == (0, "")
+    tail, blocks = open_corpus(Path("tail")), open_corpus(Path("blocks"))
+    assert blocks.splits == tail.splits
+    assert blocks.sha256 == tail.sha256
+    held_out = "".join(text[start : start + 1000] for start in range(9000, len(text), 10_000))
+    assert blocks.vocab.decode(blocks.split("valid")) == held_out
+
+
+@pytest.mark.parametrize("command", ["preprocess", "train", "vocab", "evaluate"])
+def test_a_run_or_a_corpus_is_no_text(charlm, trained: Path, text_file: Path, command: str) -> None:
+    for made, message in (
+        (trained, f"is a run, not a text: charlm train {trained}/corpus trains on its corpus, "
+         f"charlm train --resume {trained} goes on with it"),
+        (trained / "corpus", f"is a prepared corpus, not a text: charlm train {trained}/corpus "
+         f"trains on it, charlm vocab {trained}/corpus shows its vocabulary"),
+    ):  # fmt: skip
+        if made != trained and command in ("train", "evaluate"):
+            continue  # there a corpus is at its place
+        arguments = {
+            "preprocess": [made, "-o", "new"],
+            "train": [made, "-o", "new"],
+            "vocab": [text_file, "--coverage", made],
+            "evaluate": [made, "-m", trained],
+        }[command]
+        result = charlm(command, *arguments)
+        assert (result.code, result.err) == (2, f"Error: {made} {message}\n")
+    held_out = charlm("preprocess", text_file, "-o", "new", "--val", trained)
+    assert held_out.err.startswith(f"Error: {trained} is a run, not a text")
+    assert not Path("new").exists()
+
+
+def test_a_text_in_another_script_is_refused_before_training(
+    charlm, trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "r.txt").write_text("все счастливые семьи\n" * 20, encoding="utf-8")
+    (tmp_path / "half.txt").write_text("abc d é\n" * 100, encoding="utf-8")
+    tiny = ["--max-steps", "2", "--batch-size", "2", "--seq-len", "4"]
+    for command in (["preprocess", "--vocab", trained], ["train", "--vocab", trained, *tiny],
+                    ["train", "--init-from", trained, *tiny],
+                    ["train", "--dry-run", "--vocab", trained, *tiny]):  # fmt: skip
+        refused = charlm(*command, "r.txt", *["-o", "new"])
+        assert refused.code == 3
+        assert refused.err.startswith(
+            "Error: r.txt: 360 of its 420 characters (85.71%) are not in the vocabulary: 'с' U+0441"
+        )
+        assert not Path("new").exists()
+        noted = charlm(*command, "half.txt", "-o", f"new{len(list(tmp_path.iterdir()))}")
+        assert noted.code == 0
+        assert (
+            "note: half.txt: 100 of its 800 characters (12.50%) are not in the vocabulary: 'é' "
+            "U+00E9 LATIN SMALL LETTER E WITH ACUTE (100); they become <unk>\n"
+        ) in noted.err
+
+
 def test_a_missing_file(charlm, tmp_path: Path) -> None:
     result = charlm("preprocess", "book.txt", "-o", "corpus")
     assert (result.code, result.err) == (

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_json_and_save_agree(charlm, text: str) -> None:
     assert shown["tokens"] == ["<unk>", "龙", "\n", " ", "a", "\t", "b"]
     assert json.loads(charlm("vocab", "v.json", "--json").out) == shown
     top = json.loads(charlm("vocab", "v.json", "--json", "--top", "2").out)
-    assert [row["token"] for row in top["tokens"]] == ["<unk>", "龙"]
+    assert top == shown | {"tokens": ["<unk>", "龙"], "counts": [0, 3]}
 
 
 def test_the_vocabulary_of_corpora_and_runs(charlm, trained: Path) -> None:
@@ -99,6 +100,30 @@ def test_difference(charlm, text: str, tmp_path: Path) -> None:
 def test_mistakes(charlm, text: str, arguments: list[str], code: int, message: str) -> None:
     result = charlm("vocab", *arguments)
     assert (result.code, result.err) == (code, f"Error: {message}\n")
+
+
+def test_a_vocabulary_is_not_saved_over_another_file(charlm, text: str, tmp_path: Path) -> None:
+    before = Path(text).read_bytes()
+    refused = charlm("vocab", text, "--save", text)
+    assert (refused.code, refused.err) == (
+        2,
+        "Error: --save a.txt: there is a file that is no vocabulary; give another name, or add "
+        "--force\n",
+    )
+    assert Path(text).read_bytes() == before
+    (tmp_path / "link.json").symlink_to("v.json")
+    for _ in range(2):  # a vocabulary may be replaced by another
+        assert charlm("vocab", text, "--save", "link.json").code == 0
+    assert Path("link.json").is_symlink()
+    assert Path("v.json").is_file()
+    assert charlm("vocab", text, "--save", text, "--force").code == 0
+    assert json.loads(Path(text).read_bytes())["tokens"][1] == "龙"
+    os.mkfifo("pipe")
+    for name in (".", "pipe"):
+        refused = charlm("vocab", "v.json", "--save", name, "--force")
+        assert (refused.code, refused.err) == (
+            2, f"Error: --save {name}: there is something else than a file; give another name\n",
+        )  # fmt: skip
 
 
 def test_text_options_do_not_go_with_a_finished_vocabulary(charlm, trained: Path) -> None:

@@ -76,6 +76,18 @@ def test_another_seed_is_another_order() -> None:
     assert (one != other).any()
 
 
+@given(*SIZES, st.integers(0, 5))
+def test_windows_come_in_the_order_of_a_permutation_and_take_little_memory(
+    tokens: int, batch_size: int, seq_len: int, seed: int
+) -> None:
+    seq_len = min(seq_len, tokens - 1)
+    windows = Windows(np.arange(tokens), batch_size, seq_len, seed=seed)
+    order = np.random.default_rng((seed, 0)).permutation((tokens - 1) // seq_len)
+    starts = np.concatenate([windows[k].inputs[0] for k in range(windows.per_epoch)])
+    np.testing.assert_array_equal(starts, seq_len * order)
+    assert windows._order.itemsize <= 2
+
+
 def test_row_20_a_text_shorter_than_a_window_is_refused_and_one_of_its_length_is_not() -> None:
     with pytest.raises(DataError) as error:
         fitting_batch_size(8, 4, 8)

@@ -1,4 +1,7 @@
+import dataclasses
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from charlm.data.corpus import (
     open_corpus,
 )
 from charlm.data.source import Source, text_source
-from charlm.data.splits import SPLITS, check_sizes, split_sizes
+from charlm.data.splits import SPLITS, check_sizes, lay_out, split_sizes
 from charlm.data.vocab import id_type
 from charlm.errors import CharlmError, DataError, UsageError
 
@@ -63,7 +66,7 @@ def test_the_same_text_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_pieces_that_straddle_the_splits(tmp_path: Path) -> None:
     pieces = ["ab", "cdefgh", "i", "jklmnopqrst"]
-    source = Source("pieces", "pieces", 1, lambda: iter(pieces))
+    source = Source("pieces", "pieces", (lambda: iter(pieces),))
     config = DataConfig(val_frac=0.3, test_frac=0.3, max_tokens=15)
     corpus = build_corpus(source, TextConfig(), config, tmp_path)
     parts = {name: corpus.vocab.decode(corpus.split(name)) for name in SPLITS}
@@ -116,9 +119,67 @@ def test_row_20_exactly_enough_is_enough(val: float, test: float, tokens: int) -
         assert fits(needed - 1) is not None
 
 
+@given(st.lists(st.text("ab龙 \n", max_size=60), min_size=1, max_size=4), st.integers(1, 5))
+def test_blocks_put_together_again_are_the_text(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], size: int
+) -> None:
+    """Also where pieces of reading straddle them."""
+    folder = tmp_path_factory.mktemp("corpus")
+    texts = [text * 100 + "ab" * 20 for text in texts]
+    source = Source("texts", "texts", tuple(partial(in_pieces, text, size) for text in texts))
+    config = DataConfig(val_split="blocks", test_frac=0.3)
+    corpus = build_corpus(source, TextConfig(), config, folder)
+    assert open_corpus(folder) == corpus
+    left = {name: corpus.vocab.decode(corpus.split(name)) for name in SPLITS}
+    whole = ""
+    for part, length in lay_out([len(text) for text in texts], config):
+        whole += left[part][:length]
+        left[part] = left[part][length:]
+    assert whole == "".join(texts)
+    assert not any(left.values())
+
+
+def in_pieces(text: str, size: int) -> Iterator[str]:
+    for start in range(0, len(text), 97 * size):
+        yield text[start : start + 97 * size]
+
+
+def test_texts_of_their_own_are_encoded_whole(tmp_path: Path) -> None:
+    held_out = {"valid": text_source("v", "valid\n"), "test": text_source("t", "test龙\n")}
+    source = dataclasses.replace(text_source("book", "trainread" * 3), held_out=held_out)
+    config = DataConfig(val="secret-v.txt", test="secret-t.txt", max_tokens=12)
+    corpus = build_corpus(source, TextConfig(), config, tmp_path)
+    parts = {name: corpus.vocab.decode(corpus.split(name)) for name in SPLITS}
+    assert parts == {"train": "trainreadtra", "valid": "valid\n", "test": "test龙\n"}
+    assert 0 not in corpus.split("test")
+    assert open_corpus(tmp_path) == corpus
+    header = (tmp_path / HEADER).read_text(encoding="utf-8")
+    assert "secret" not in header
+    assert json.loads(header)["own_texts"] == ["valid", "test"]
+    # The digest is of all three.
+    other = dataclasses.replace(source, held_out={**held_out, "test": text_source("t", "tests")})
+    assert build_corpus(other, TextConfig(), config, tmp_path).sha256 != corpus.sha256
+
+
+def test_an_end_unlike_the_rest_is_told_of(tmp_path: Path) -> None:
+    texts = ["one of a kind\n" * 900, "9876 543 21\n" * 120]
+    source = Source("texts", "texts", tuple(partial(in_pieces, text, 1) for text in texts))
+    notes: list[str] = []
+    build_corpus(source, TextConfig(), DataConfig(), tmp_path, note=notes.append)
+    assert [note.partition("; ")[0] for note in notes] == [
+        "texts: the end of the text, held out to validate, is unlike the rest, so that its score "
+        "says little of it"
+    ]
+    assert "--val-split blocks" in notes[0]
+    for config in (DataConfig(val_split="blocks"), DataConfig(val_frac=0.0)):
+        notes.clear()
+        build_corpus(source, TextConfig(), config, tmp_path, note=notes.append)
+        assert notes == []
+
+
 def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     texts = iter(["a" * 50, "b" * 50])
-    source = Source("book", "book", 1, lambda: iter([next(texts)]))
+    source = Source("book", "book", (lambda: iter([next(texts)]),))
     with pytest.raises(DataError, match="book: the text changed while it was being read"):
         build_corpus(source, TextConfig(), DataConfig(), tmp_path)
 

@@ -1,7 +1,9 @@
 import codecs
 import io
 import os
+import shutil
 import threading
+from encodings.aliases import aliases
 from pathlib import Path
 
 import pytest
@@ -43,18 +45,108 @@ def test_row_21_the_offset_of_a_bad_byte_is_right(good: bytes, size: int) -> Non
     with pytest.raises(DataError) as error:
         list(decode(io.BytesIO(good + b"\xff"), "utf-8", "file", size))
     line = good.count(b"\n") + 1
-    assert str(error.value).startswith(f"file: byte {len(good)} (line {line}) is not utf-8; ")
+    assert str(error.value).startswith(f"file: byte {len(good)} (line {line}) is not utf-8")
 
 
 def test_row_21_encodings_that_would_read_a_file_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes("春眠不觉晓".encode("gb18030"))
-    with pytest.raises(DataError, match=r"--encoding .*gb18030.* would read it$"):
+    with pytest.raises(DataError, match=r"; --encoding gb18030 \(“春眠不觉晓”\) would read it$"):
         read(path)
     path.write_bytes("春眠".encode("utf-16"))
-    with pytest.raises(DataError, match=r"--encoding utf-16 or .*would read it$"):
+    with pytest.raises(DataError, match=r"; --encoding utf-16 \(“.*春眠”\) would read it$"):
         read(path)
     assert read(path, encoding="utf-16") == "春眠"
+    path.write_bytes("春眠不".encode())
+    with pytest.raises(
+        DataError, match=r"is not gbk; --encoding utf-8 \(“春眠不”\) would read it$"
+    ):
+        read(path, encoding="gbk")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "gb18030"])
+def test_row_21_offset_and_line_at_the_edges_of_the_pieces(encoding: str) -> None:
+    good = "one 春眠\ntwo 不觉晓\n".encode(encoding)
+    bad = b"\x00\xd8\x00\x00" if encoding == "utf-16-le" else b"\xff"
+    for size in range(1, 9):
+        with pytest.raises(
+            DataError, match=rf"^file: byte {len(good)} \(line 3\) is not {encoding}"
+        ):
+            list(decode(io.BytesIO(good + bad), encoding, "file", size))
+
+
+def test_row_21_one_byte_in_a_good_file_is_shown_in_its_word(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    line = b"It was the best of times, it was the worst of times.\n"
+    path.write_bytes(line * 2000 + b"and it\x92s gone\n" + line * 2000)
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert str(error.value) == (
+        f"{path}: byte 106006 (line 2001) is not utf-8; --encoding cp1252 (“it’s”) would read it"
+    )
+    path.write_bytes("Le café est fermé, là-bas.\n".encode() * 50 + b"and it\x92s gone\n" + line)
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert str(error.value) == (
+        f"{path}: byte 1506 (line 51) is not utf-8, unlike the rest (in cp1252 it would be "
+        "“it’s”); mend it there"
+    )
+    path.write_bytes("春眠不觉晓，处处闻啼鸟。\n".encode("gb18030") * 50 + b"\xff\n")
+    with pytest.raises(DataError, match=r"is not gb18030, unlike the rest; mend it there$"):
+        read(path, encoding="gb18030")
+
+
+def test_row_21_a_folder_in_two_encodings_names_the_files_of_each(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"g{number}").write_bytes("处处闻啼鸟".encode("gb18030"))
+    (tmp_path / "plain").write_text("plain")
+    with pytest.raises(DataError, match=r"would read it$"):
+        read(tmp_path)
+    (tmp_path / "u").write_text("处处闻啼鸟", encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        read(tmp_path)
+    g = [f"{tmp_path}/g{number}" for number in range(3)]
+    assert str(error.value).endswith(
+        f"; the files are in 2 encodings (gb18030: {', '.join(g)} and 2 more; utf-8: {tmp_path}/u)"
+        ": bring them to one first"
+    )
+
+
+@pytest.mark.parametrize(
+    "encoding", ["base64", "rot13", "hex", "punycode", "undefined", "idna", "zlib"]
+)
+def test_row_29_codecs_that_are_no_encodings_of_texts_are_refused(encoding: str) -> None:
+    with pytest.raises(UsageError, match=rf"^--encoding '{encoding}' is no encoding of texts$"):
+        read("nothing", encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8\0", "龙", "\udcff", "u" * 9999, ""])
+def test_row_29_names_that_are_no_encodings_are_refused(encoding: str) -> None:
+    with pytest.raises(UsageError, match="Python knows no such encoding"):
+        read("nothing", encoding=encoding)
+
+
+@given(st.binary(), st.sampled_from(sorted(set(aliases.values()))))
+def test_any_bytes_in_any_encoding_are_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, encoding: str
+) -> None:
+    path = tmp_path_factory.mktemp("bytes") / "a"
+    path.write_bytes(data)
+    try:
+        read(path, encoding=encoding)
+    except CharlmError as error:
+        assert "\n" not in str(error).replace(str(path), "")
+
+
+def test_row_22_utf_16_without_a_mark_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for name in ("utf-16-le", "utf-16-be"):
+        path.write_bytes("Plain words, and 春眠不觉晓\n".encode(name) * 20)
+        # As utf-8 it ends at a NUL; as utf-16, for want of a mark.
+        for encoding in ("utf-8", "utf-16"):
+            with pytest.raises(DataError, match=rf"--encoding {name}\b"):
+                read(path, encoding=encoding)
+        assert read(path, encoding=name).startswith("Plain words")
 
 
 def test_row_22_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
@@ -84,11 +176,37 @@ def test_a_folder_is_its_texts_in_order(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.txt").write_text("1\n")
     (tmp_path / "b.c").write_text("2\n")
-    (tmp_path / ".hidden").write_text("3\n")
-    (tmp_path / "picture").write_bytes(b"\x89PNG\0")
     source = open_source([str(tmp_path)], "utf-8")
     assert "".join(source.read()) == "2\n1\n"
-    assert source.files == 2
+    assert (len(source.texts), source.notes) == (2, ())
+
+
+def test_what_a_folder_leaves_out_is_named(tmp_path: Path, trained: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("3\n")
+    (tmp_path / "a.txt").write_text("1\n")
+    for number in range(5):
+        (tmp_path / f"p{number}.png").write_bytes(b"\x89PNG\0")
+    (tmp_path / "wide").write_bytes("Plain words in two bytes each".encode("utf-16-le"))
+    (tmp_path / "marked").write_bytes("2".encode("utf-16"))
+    shutil.copytree(trained, tmp_path / "runs" / "book")
+    shutil.copytree(trained / "corpus", tmp_path / "prepared")
+    (tmp_path / "round").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="marked: byte 0"):
+        read(tmp_path)
+    (tmp_path / "marked").unlink()
+    source = open_source([str(tmp_path)], "utf-8")
+    assert "".join(source.read()) == "1\n"
+    assert source.notes == (
+        f"{tmp_path}: left out 1 hidden (.git), 5 binary (p0.png, p1.png, p2.png and 2 more), "
+        "1 corpus (prepared), 1 linked (round), 1 run (runs/book), 1 in utf-16-le (wide)",
+    )
+    wide = tmp_path / "only"
+    wide.mkdir()
+    (tmp_path / "wide").rename(wide / "wide")
+    assert read(wide, encoding="utf-16-le") == "Plain words in two bytes each"
+    with pytest.raises(DataError, match=r"no text files in this folder, but 1 in utf-16-le \(wide"):
+        read(wide)
 
 
 def test_row_29_a_folder_without_texts_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 import re
 import unicodedata
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,14 +13,21 @@ from charlm.data.text import clean, clean_text, detokenize, tokenize
 from charlm.errors import UsageError
 
 # What goes wrong at the edges: line ends, final sigma, combining marks, astral, spaces.
-TRICKY = st.text(st.sampled_from("aAΣσ \r\n\t1é\u0301가\u1100\u1161😀\u2028"), max_size=30)
+# Half-width kana and jamo compose with the letter before them in NFKC, colons and marks of format
+# stand within a word of Greek.
+TRICKY = st.text(
+    st.sampled_from(
+        "aAΣσς \r\n\t1é\u0301가\u1100\u1161\u11a8ᆨｶﾞㅏﾡ\u0345:·'\u200dİﬁ😀\u2028\u3000\x85\u0bbe"
+    ),
+    max_size=30,
+)
 CONFIGS = st.builds(
     TextConfig,
     level=st.sampled_from(["char", "word"]),
     newlines=st.sampled_from(["lf", "keep"]),
     normalize=st.sampled_from(["none", "nfc", "nfkc"]),
     lowercase=st.booleans(),
-    keep=st.sampled_from([None, "a-z", "a-zA-Z\n"]),
+    keep=st.sampled_from([None, "a-z", "a-zA-Z\n", "-a", "a-", r"\w"]),
     strip_lines=st.booleans(),
 )
 
@@ -27,7 +36,7 @@ CONFIGS = st.builds(
 def test_row_24_cleaning_in_pieces_is_cleaning_whole(
     text: str, config: TextConfig, cuts: list[int]
 ) -> None:
-    edges = [0, *sorted(cuts), len(text)]
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = [text[a:b] for a, b in pairwise(edges)]
     assert "".join(pieces) == text
     cleaned = list(clean(pieces, config))
@@ -36,6 +45,38 @@ def test_row_24_cleaning_in_pieces_is_cleaning_whole(
     if config.level == "word":
         tokens = [token for piece in cleaned for token in tokenize(piece, "word")]
         assert tokens == tokenize("".join(cleaned), "word")
+
+
+@given(st.text(), CONFIGS, st.integers(1, 5))
+def test_row_24_any_text_is_cleaned_alike_in_pieces(
+    text: str, config: TextConfig, size: int
+) -> None:
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    assert "".join(clean(pieces, config)) == clean_text(text, config)
+
+
+@pytest.mark.parametrize("line", ["some words ", "endless", "没有空格", "ENDLESSΣ"])
+@pytest.mark.parametrize(
+    "options",
+    [{"lowercase": True}, {"normalize": "nfkc"}, {"strip_lines": True}, {"level": "word"}],
+)
+def test_row_28_a_text_in_one_line_is_cleaned_as_it_comes(
+    line: str, options: dict[str, Any]
+) -> None:
+    if options == {"level": "word"} and " " not in line:
+        pytest.skip("a word is never cut")
+    read = written = held = 0
+
+    def pieces() -> Iterator[str]:
+        nonlocal read
+        for _ in range(50):
+            read += 100 * len(line)
+            yield line * 100
+
+    for piece in clean(pieces(), TextConfig(**options)):
+        written += len(piece)
+        held = max(held, read - written)
+    assert held <= 2 * 100 * len(line)
 
 
 @given(TRICKY)
@@ -65,6 +106,32 @@ def test_the_textbook_pipeline(text: str) -> None:
 def test_tokens_put_together_are_the_text(text: str) -> None:
     assert detokenize(tokenize(text, "char"), "char") == text
     assert detokenize(tokenize(text, "word"), "word") == " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        ("A-Za-z", "aZxy"),
+        (r"\w", "aZ1é龙xy"),
+        (r"\u4e00-\u9fff", "龙"),
+        ("a](x+x+)+y[b", "axy[](+)"),
+        ("^a", "a^"),
+        ("]a", "a]"),
+        ("a-", "a-"),
+        ("-a", "a-"),
+        ("a&&z|~", "a&|~"),
+        (r"\]\-", "]-"),
+        ("\\\\", "\\"),
+    ],
+)
+@pytest.mark.parametrize("strip", [False, True])
+def test_what_is_kept_is_a_class_and_never_more(keep: str, kept: str, strip: bool) -> None:
+    cleaned = clean_text("aZ1é龙x^[](+)-y&|~\\!", TextConfig(keep=keep, strip_lines=strip))
+    assert set(cleaned) - {" "} == set(kept)
+
+
+def test_a_class_of_characters_cannot_be_made_to_search_for_ever() -> None:
+    assert clean_text("x" * 5000, TextConfig(keep="a](x+x+)+y[b")) == "x" * 5000
 
 
 def test_nonsense_is_refused() -> None:

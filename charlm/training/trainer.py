@@ -24,6 +24,9 @@ from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
 
 # A checkpoint at least so often, unless the settings say otherwise: what a kill can cost.
 SECONDS_BETWEEN_SAVES = 60.0
+# A validation of a model whose state does not settle has no streams to be quick with: it reads no
+# more than so many tokens, a second or so of work, and says so by the tokens that it counts.
+UNSETTLED_TOKENS = 20_000
 
 
 class Watcher(Protocol):
@@ -222,7 +225,9 @@ class Trainer:
                 window=settings.seq_len, mask=mask_shape(settings),
             )  # fmt: skip
         else:
-            score = evaluate(self.model, self.valid, self.corpus.vocab)
+            score = evaluate(
+                self.model, self.valid, self.corpus.vocab, unsettled_tokens=UNSETTLED_TOKENS
+            )
         watcher.validated(self, score, self.best.take(score, self.done))
 
     def counters(self) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def test_it_ends_early_when_validation_gets_no_better(
 ) -> None:
     rising = iter(range(100))
     monkeypatch.setattr(
-        "charlm.training.trainer.evaluate", lambda *_: Score(nats=next(rising), tokens=1)
+        "charlm.training.trainer.evaluate", lambda *_, **__: Score(nats=next(rising), tokens=1)
     )
     training = {"eval_every": 2, "patience": 3}
     watcher = Silence()

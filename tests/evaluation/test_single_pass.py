@@ -1,6 +1,8 @@
 """The figure is that of the one pass in order, for every model and every number of streams."""
 
 import math
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from charlm.model.network import CharLM
 
 V = 9
 VOCAB = Vocab("char", (UNK, *"abcdefgh"), (0,) * V)
-IDS = np.random.default_rng(0).integers(0, V, 20_000).astype(np.uint8)
+IDS = np.random.default_rng(0).integers(0, V, 7_000).astype(np.uint8)
 STREAMS = [1, 8, 64, 200]
 # How much a model remembers: weights as they start; many times as large, so that its state never
 # forgets where it began; and larger still.
@@ -27,13 +29,13 @@ GAINS = {"settled": 1.0, "unsettled": 6.0, "wild": 40.0}
 @pytest.fixture(autouse=True)
 def short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a short text has 64 of them."""
-    monkeypatch.setattr(single_pass, "SHORTEST_STREAM", 200)
+    monkeypatch.setattr(single_pass, "SHORTEST_STREAM", 100)
     monkeypatch.setattr("charlm.evaluation.evaluator.SHORTEST_STREAM", 200)
 
 
 def model_of(gain: float = 1.0, **settings: object) -> CharLM:
     torch.manual_seed(0)
-    config = ModelConfig(**{"hidden_size": 24, "embedding_size": 8, **settings})
+    config = ModelConfig(**{"hidden_size": 16, "embedding_size": 8, **settings})
     model = CharLM(config, V)
     for name, weight in model.rnn.named_parameters():
         if name.startswith("weight_hh"):
@@ -98,3 +100,97 @@ def test_whatever_the_lengths(length: int, streams: int, gain: float, cell: str)
     found = evaluate(model, ids, VOCAB, streams=streams)
     assert found.nats_per_token == pytest.approx(plainly(model, ids)[0] / (length - 1), abs=1e-6)
     assert (found.tokens, found.unknown) == (length - 1, np.count_nonzero(ids[1:] == UNK_ID))
+
+
+def tokens_read(model: CharLM, streams: int, **options: int) -> list[int]:
+    """The rows of each call of the model, times its steps."""
+    read = list[int]()
+    model.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].numel()))
+    evaluate(model, IDS, VOCAB, streams=streams, **options)
+    return read
+
+
+def test_a_state_that_settles_is_read_again_no_further_than_the_first_look() -> None:
+    again = 7 * single_pass.FIRST_MARK
+    assert sum(tokens_read(model_of(rnn_type="gru"), 8)) == len(IDS) - 1 + again
+    assert sum(tokens_read(model_of(rnn_type="gru"), 1)) == len(IDS) - 1
+
+
+def test_a_state_that_does_not_settle_costs_a_bounded_time_more_than_one_stream() -> None:
+    model = model_of(GAINS["unsettled"], rnn_type="rnn")
+    streams, calls = 8, []
+    model.register_forward_pre_hook(lambda module, inputs: calls.append(inputs[0].shape))
+    evaluate(model, IDS, VOCAB, streams=streams)
+    assert sum(steps for steps, rows in calls if rows == 1) >= len(IDS) - 1
+    mending = [steps for steps, rows in calls if 1 < rows < streams]
+    assert 0 < sum(mending) <= single_pass.MENDING_SHARE * len(IDS)
+
+
+def test_of_a_text_that_does_not_settle_a_part_can_be_enough() -> None:
+    unsettled = model_of(GAINS["unsettled"], rnn_type="rnn")
+    part = evaluate(unsettled, IDS, VOCAB, streams=8, unsettled_tokens=1000)
+    assert part == evaluate(unsettled, IDS[:1001], VOCAB, streams=1)
+    assert evaluate(model_of(), IDS, VOCAB, streams=8, unsettled_tokens=1000).tokens == 6_999
+    # One stream from the start is no fault of the state.
+    assert evaluate(unsettled, IDS, VOCAB, streams=1, unsettled_tokens=1000).tokens == 6_999
+
+
+def forgetful_rnn() -> CharLM:
+    """Each unit keeps all but a hundredth of its state: long, though not for ever."""
+    model = model_of(rnn_type="rnn")
+    with torch.no_grad():
+        model.rnn.weight_hh_l0.copy_(0.99 * torch.eye(16))
+        model.rnn.weight_ih_l0 *= 0.05
+    return model
+
+
+def test_what_changes_a_stream_to_its_end_goes_on_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A memory longer than two streams: the third must be mended more than once."""
+    monkeypatch.setattr(single_pass, "MENDING_SHARE", math.inf)
+    model = forgetful_rnn()
+    rounds = list[int]()
+    mend = single_pass.SinglePass._mend
+
+    def counted(*arguments: Any) -> Any:
+        changed, left = mend(*arguments)
+        rounds.append(len(changed))
+        return changed, left
+
+    monkeypatch.setattr(single_pass.SinglePass, "_mend", counted)
+    nats = evaluate(model, IDS, VOCAB, streams=70).nats
+    assert len(rounds) > 2
+    assert rounds[0] > 1
+    assert rounds[-1] == 0
+    assert nats / len(IDS) == pytest.approx(plainly(model, IDS)[0] / len(IDS), abs=1e-7)
+
+
+def test_cells_far_apart_in_saturation_are_the_same() -> None:
+    h = torch.zeros(1, 3, 4)
+    c = torch.full((1, 3, 4), 50.0)
+    other = c.clone()
+    other[0, 0, 0], other[0, 1, 1], other[0, 2, 2] = 90, 0.5, math.nan
+    assert single_pass._same((h, c), (h, other)).tolist() == [True, False, False]
+    assert single_pass._same(h + 1e-6, h).all()
+    assert not single_pass._same(h + 1e-3, h).any()
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 1000, 10**8])
+def test_marks_lead_to_the_end(length: int) -> None:
+    marks = single_pass._marks(length)
+    assert marks[-1] == length
+    assert marks == sorted(set(marks))
+    assert len(marks) < 60
+    assert all(later <= 2 * earlier for earlier, later in pairwise(marks))
+
+
+def test_progress_is_told_and_begins_again_in_one_stream() -> None:
+    told = list[tuple[int, int]]()
+    for model in (model_of(), model_of(GAINS["unsettled"], rnn_type="rnn")):
+        evaluate(model, IDS, VOCAB, streams=8, on_scored=lambda *what: told.append(what))
+    assert all(streams in (1, 8) for streams, _ in told)
+    assert {tokens for streams, tokens in told if streams == 1} >= {single_pass.WINDOW, 6_999}
+    eight = [tokens for streams, tokens in told if streams == 8]
+    assert max(eight) == 6_999 // 8 * 8
+    assert eight[: len(eight) // 2] == sorted(eight[: len(eight) // 2])

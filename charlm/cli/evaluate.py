@@ -143,7 +143,7 @@ def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
     terminal = sys.stderr.isatty()
     last_line = time.monotonic()
     with tqdm(
-        desc="scoring", total=total, unit="", unit_scale=True, leave=False, delay=1,
+        desc="scoring", total=total, unit="", unit_scale=True, leave=False, delay=1, miniters=1,
         disable=not terminal,
     ) as bar:  # fmt: skip
 

@@ -166,6 +166,26 @@ def test_what_changes_a_stream_to_its_end_goes_on_to_the_next(
     assert nats / len(IDS) == pytest.approx(plainly(model, IDS)[0] / len(IDS), abs=1e-7)
 
 
+@pytest.mark.parametrize("window", [1, 7, 100, 10_000])
+def test_nothing_is_left_out_whatever_the_window(
+    monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    """A large vocabulary makes for short windows, which need not fit the marks."""
+    model, ids, streams = model_of(), IDS[:1001], 5
+    whole = plainly(model, ids)[0]
+    monkeypatch.setattr(single_pass, "LARGEST_LOGITS", window * streams * V)
+    assert evaluate(model, ids, VOCAB, streams=streams).nats == pytest.approx(whole, rel=1e-6)
+
+
+def test_streams_are_really_cut() -> None:
+    """The figures above would mean nothing if one stream did all the work."""
+    model, widths = model_of(rnn_type="gru"), set[int]()
+    model.register_forward_pre_hook(lambda module, inputs: widths.add(inputs[0].shape[1]))
+    evaluate(model, IDS, VOCAB, streams=5)
+    # All of them; all but the first, mended; and what the cutting left over.
+    assert widths == {5, 4, 1}
+
+
 def test_cells_far_apart_in_saturation_are_the_same() -> None:
     h = torch.zeros(1, 3, 4)
     c = torch.full((1, 3, 4), 50.0)

@@ -1,5 +1,9 @@
 """charlm evaluate"""
 
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +16,13 @@ from charlm.cli.inputs import (
     reading_bar,
     source_of,
 )
-from charlm.cli.options import corpus_option, json_option, model_option, setting_options
+from charlm.cli.options import (
+    changes_of,
+    corpus_option,
+    json_option,
+    model_option,
+    setting_options,
+)
 from charlm.cli.output import note, print_json, show
 from charlm.config import Config
 from charlm.errors import CharlmError, DataError, ModelError, UsageError
@@ -23,6 +33,9 @@ if TYPE_CHECKING:
     from charlm.evaluation.metrics import Score
     from charlm.model.network import CharLM
     from charlm.run import Run
+
+# Of progress, where there is no terminal to draw a bar on.
+SECONDS_BETWEEN_LINES = 5.0
 
 
 @click.command()
@@ -48,7 +61,11 @@ if TYPE_CHECKING:
     default=True,
     help="Show what simple models make of the same text.  [default: baselines]",
 )
-@setting_options("training.device", "text.encoding")
+@setting_options("training.device")
+@click.option(
+    "--encoding", "text__encoding", metavar="NAME",
+    help="How TEXT is encoded.  [default: as the run's text was]",
+)  # fmt: skip
 @json_option
 def evaluate(
     text: str | None, model: str | None, corpus: Path | None, split: str | None,
@@ -59,38 +76,47 @@ def evaluate(
     it, the perplexity of simple models of the same training text."""
     run = load_run(model, corpus)
     need_direction(run, bidirectional=False)
-    config = configured(run.config, _changes(options))
+    config = configured(run.config, changes_of(options))
+    # Where the run was trained says nothing of where it is scored.
+    device = options["training__device"] or Config().training.device
+    # Opened before the work, which would be lost if there were none.
+    train = run.open_corpus().split("train") if dynamic else None
     ids, split = _read(text, split, run, config)
     from charlm.evaluation import evaluator
     from charlm.model.network import open_model
 
-    network = open_model(run, config.training.device)
-    streams = batch_size or evaluator.STREAMS
-    score = evaluator.evaluate(network, ids, run.vocab, streams=streams)
+    def report(lines: list[str]) -> None:
+        """At once, as far as it is known: what follows may take a while."""
+        if not as_json:
+            show("".join(line + "\n" for line in lines))
+            sys.stdout.flush()
+
+    network = open_model(run, device)
+    with _progress(len(ids) - 1) as on_scored:
+        score = evaluator.evaluate(
+            network, ids, run.vocab, streams=batch_size or evaluator.STREAMS, on_scored=on_scored
+        )
     figures: dict[str, Any] = {**score.to_dict(), "split": split, "text": text}
-    lines = [f"{text or f'{split} part'}: {score}"]
+    report([f"{text or f'{split} part'}: {score}"])
     if score.unknown:
         note("  unknown characters count as <unk>, with the probability it has")
-    if dynamic:
-        adapted = _dynamic(network, run, ids)
+    if train is not None:
+        adapted = _dynamic(network, run, train, ids)
         figures["dynamic"] = adapted.to_dict()
-        lines.append(f"  learning as it goes (dynamic evaluation): {adapted}")
+        report([f"  learning as it goes (dynamic evaluation): {adapted}"])
     if beside and (others := _baselines(run, ids)):
         figures["baselines"] = others.to_dict()
-        lines.append(f"  perplexity of others that know the same training text: {others}")
-        if score.nats_per_token > others.order_5:
-            lines.append("  worse than the order-5 baseline: train longer, or on more text")
+        report(_comparison(score, others))
     if as_json:
         print_json({**figures, "run": str(run.path)})
-    else:
-        show("\n".join(lines) + "\n")
 
 
-def _dynamic(network: "CharLM", run: "Run", ids: Any) -> "Score":
+def _dynamic(network: "CharLM", run: "Run", train: Any, ids: Any) -> "Score":
     from charlm.evaluation.dynamic import evaluate_dynamic, fit_rule
 
-    rule = fit_rule(network, run.open_corpus().split("train"))
-    return evaluate_dynamic(network, ids, run.vocab, rule)
+    rule = fit_rule(network, train)
+    with _progress(len(ids) - 1) as on_scored:
+        return evaluate_dynamic(network, ids, run.vocab, rule, on_scored)
 
 
 def _baselines(run: "Run", ids: Any) -> "Baselines | None":
@@ -105,10 +131,40 @@ def _baselines(run: "Run", ids: Any) -> "Baselines | None":
     return baselines(train, ids, run.vocab)
 
 
-def _changes(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    from charlm.cli.options import changes_of
+def _comparison(score: "Score", others: "Baselines") -> list[str]:
+    """What is said of the baselines, and of a model that they beat on the same tokens."""
+    on = "" if others.whole else f", over its first {others.tokens:,} alone"
+    lines = [f"  perplexity of others that know the same training text{on}: {others}"]
+    if others.whole and score.nats_per_token > others.order_5:
+        lines.append("  worse than the order-5 baseline: train longer, or on more text")
+    return lines
 
-    return changes_of(options)
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
+    """Shows, where it takes more than a moment, how many of the tokens have been scored: a bar on
+    a terminal, elsewhere a line now and then."""
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    last_line = time.monotonic()
+    with tqdm(
+        desc="scoring", total=total, unit="", unit_scale=True, leave=False, delay=1, miniters=1,
+        disable=not terminal,
+    ) as bar:  # fmt: skip
+
+        def on_scored(streams: int, scored: int) -> None:
+            nonlocal last_line
+            one = " in one stream" * (streams == 1)
+            if terminal:
+                bar.set_description(f"scoring{one}", refresh=False)
+                # Less than before where a text is begun again, in one stream.
+                bar.update(scored - bar.n)
+            elif (now := time.monotonic()) - last_line >= SECONDS_BETWEEN_LINES:
+                last_line = now
+                note(f"scoring{one}: {scored:,} of {total:,}")
+
+        yield on_scored
 
 
 def _read(

@@ -1,43 +1,65 @@
 """What a perplexity is worth: the same characters by unigram, by five characters of context, by xz.
 
 Each is fitted on the training part alone, and scored on what the model was scored on: every token
-after the first.
+after the first. Of long texts a part is enough, and keeps memory and time within bounds.
 """
 
 import lzma
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from charlm.data.vocab import Ids, Vocab
+from charlm.evaluation.metrics import finite, perplexity_of
 
 ORDER = 5
 # A longer training part counts with its end, which is nearest to what is scored.
 MOST_TOKENS = 8_000_000
 XZ_TOKENS = 4_000_000
+# A longer text is scored as far as this.
+MOST_SCORED = 1_000_000
+# A packed size is in whole bytes: of a text much shorter than this it tells nothing.
+LEAST_FOR_XZ = 1000
+# Without a container, whose header and padding would count as text.
+XZ_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
+
+Counts = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Nats per token of each."""
+    """Nats per token of each over the first `tokens` that were scored; `whole`: over all.
+
+    xz: None for a text too short for it.
+    """
 
     unigram: float
     order_5: float
-    xz: float
+    xz: float | None
+    tokens: int
+    whole: bool = True
 
-    def to_dict(self) -> dict[str, float]:
-        return {"unigram": self.unigram, "order_5": self.order_5, "xz": self.xz}
+    def to_dict(self) -> dict[str, float | None]:
+        figures = {"unigram": self.unigram, "order_5": self.order_5, "xz": self.xz}
+        return {name: finite(nats) for name, nats in figures.items()}
 
     def __str__(self) -> str:
-        figures = ((name, math.exp(min(nats, 700.0))) for name, nats in self.to_dict().items())
-        return ", ".join(f"{name.replace('_', '-')} {value:.3f}" for name, value in figures)
+        return ", ".join(
+            f"{name.replace('_', '-')} {perplexity_of(nats):.3f}"
+            for name, nats in self.to_dict().items()
+            if nats is not None
+        )
 
 
 def baselines(train: Ids, scored: Ids, vocab: Vocab) -> Baselines:
     """For ids `scored` (N,), at least two, by what `train` has to teach."""
-    by_order = interpolated(train[-MOST_TOKENS:], scored, len(vocab), ORDER)
-    return Baselines(by_order[0], by_order[ORDER], xz(train[-XZ_TOKENS:], scored, vocab))
+    part = scored[: MOST_SCORED + 1]
+    by_order = interpolated(train[-MOST_TOKENS:], part, len(vocab), ORDER)
+    packed = xz(train[-XZ_TOKENS:], part, vocab) if len(part) > LEAST_FOR_XZ else None
+    return Baselines(by_order[0], by_order[ORDER], packed, len(part) - 1, len(part) == len(scored))
 
 
 def interpolated(train: Ids, scored: Ids, vocab_size: int, order: int) -> list[float]:
@@ -46,34 +68,60 @@ def interpolated(train: Ids, scored: Ids, vocab_size: int, order: int) -> list[f
     Witten & Bell 1991: P_k(w | c) = (n(c w) + t(c) P_{k-1}(w | c')) / (n(c) + t(c)), where n counts
     in `train`, t(c) is the number of different tokens seen after c, and c' is c without its first.
     """
-    tokens = np.concatenate([train, scored]).astype(np.int64)
-    learnt = np.arange(len(tokens)) < len(train)
-    # How many tokens of its own text a place has before it: no context spans both.
-    before = np.concatenate([np.arange(len(train)), np.arange(len(scored))])
-    context = np.zeros(len(tokens), np.int64)
+    tokens = np.concatenate([train, scored])
+    begin = len(train)
+    context = np.zeros(len(tokens), np.int32)
     probability = np.full(len(scored) - 1, 1 / vocab_size)
     nats = []
     for length in range(order + 1):
         # Contexts, and pairs of a context and a token, are numbers; a pair is the next context.
+        pair, context_of_pair = _numbered(context, tokens, vocab_size)
+        # No context spans both texts: the first tokens of each have too little before them.
+        of_pair = _counts(pair[length:begin], len(context_of_pair))
         contexts = int(context.max()) + 1
-        pairs, pair = np.unique(context * vocab_size + tokens, return_inverse=True)
-        counted = learnt & (before >= length)
-        of_pair = np.bincount(pair[counted], minlength=len(pairs))
-        of_context = np.bincount(context[counted], minlength=contexts)
-        different = np.bincount(pairs[of_pair > 0] // vocab_size, minlength=contexts)
-        place = len(train) + 1 + np.arange(len(scored) - 1)
-        n, t = of_context[context[place]], different[context[place]]
-        known = (before[place] >= length) & (n > 0)
-        better = (of_pair[pair[place]] + t * probability) / np.maximum(n + t, 1)
-        probability = np.where(known, better, probability)
+        of_context = _counts(context[length:begin], contexts)
+        different = _counts(context_of_pair[of_pair > 0], contexts)
+        at = slice(begin + max(1, length), None)
+        n, t = of_context[context[at]], different[context[at]]
+        lower = probability[max(1, length) - 1 :]
+        better = (of_pair[pair[at]] + t * lower) / np.maximum(n + t, 1)
+        np.copyto(lower, better, where=n > 0)
         nats.append(float(-np.log(probability).mean()))
-        context = np.concatenate([[0], pair[:-1]])
+        context[0], context[1:] = 0, pair[:-1]
     return nats
+
+
+def _numbered(context: Counts, tokens: Ids, vocab_size: int) -> tuple[Counts, Counts]:
+    """The pairs of a context and the token after it (N,) as numbers, and the context of each."""
+    largest = (int(context.max()) + 1) * vocab_size
+    pairs: npt.NDArray[Any] = context.astype(np.int32 if largest < 1 << 31 else np.int64)
+    pairs *= vocab_size
+    pairs += tokens
+    order = np.argsort(pairs)
+    pairs = pairs[order]
+    new = np.empty(len(pairs), np.bool_)
+    new[0] = True
+    np.not_equal(pairs[1:], pairs[:-1], out=new[1:])
+    found = (pairs[new] // vocab_size).astype(np.int32)
+    del pairs
+    number = np.empty(len(tokens), np.int32)
+    number[order] = np.cumsum(new, dtype=np.int32) - np.int32(1)
+    return number, found
+
+
+def _counts(numbers: Counts, size: int) -> Counts:
+    return np.bincount(numbers, minlength=size).astype(np.int32)
 
 
 def xz(train: Ids, scored: Ids, vocab: Vocab) -> float:
     """Nats per token by which the training text, packed by xz, grows with the scored one."""
-    texts = [vocab.decode(int(i) for i in ids) for ids in (train, scored)]
-    packed = [len(lzma.compress(text.encode("utf-8", "surrogatepass"), preset=6))
-              for text in (texts[0], "".join(texts))]  # fmt: skip
+    parts = [_decoded(ids, vocab) for ids in (train, scored)]
+    packed = [len(lzma.compress(text, format=lzma.FORMAT_RAW, filters=XZ_FILTERS))
+              for text in (parts[0], b"".join(parts))]  # fmt: skip
     return (packed[1] - packed[0]) * 8 * math.log(2) / (len(scored) - 1)
+
+
+def _decoded(ids: Ids, vocab: Vocab) -> bytes:
+    """The text of the ids in UTF-8; words have a space between."""
+    tokens = np.array([t.encode("utf-8", "surrogatepass") for t in vocab.tokens], dtype=object)
+    return (b"" if vocab.level == "char" else b" ").join(tokens[ids])

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charlm.data.vocab import Ids, Vocab
+from charlm.data.vocab import UNK_ID, Ids, Vocab
 from charlm.evaluation.evaluator import score_of
 from charlm.evaluation.metrics import Score
+from charlm.evaluation.single_pass import OnScored
 from charlm.model.cells import State
 from charlm.model.network import CharLM, map_state
 
@@ -49,7 +50,9 @@ def fit_rule(model: CharLM, train: Ids) -> Rule:
     tail = train[-TUNING_TOKENS:]
     scales = gradient_scales(model, tail)
     rules = [Rule(rate, scales) for rate in RATES]
-    return min(rules, key=lambda rule: dynamic_nats(model, tail, rule))
+    totals = [dynamic_nats(model, tail, rule) for rule in rules]
+    # A rate that leads to NaN is no better than any other, which min would not see.
+    return min(zip(totals, rules, strict=True), key=lambda pair: _or_infinite(pair[0]))[1]
 
 
 def gradient_scales(model: CharLM, ids: Ids) -> list[Tensor]:
@@ -71,21 +74,35 @@ def gradient_scales(model: CharLM, ids: Ids) -> list[Tensor]:
 
 def dynamic_nats(model: CharLM, ids: Ids, rule: Rule) -> float:
     """The sum of nats over every token of `ids` after the first; `model` stays as it is."""
+    return _sums(model, ids, rule)[0]
+
+
+def _sums(
+    model: CharLM, ids: Ids, rule: Rule, on_scored: OnScored = lambda streams, tokens: None
+) -> tuple[float, float]:
+    """The nats of every token after the first, and those of the unknown ones among them."""
     learner = _learner(model)
     mean_scale = _mean(rule.scales)
     pulls = [(rule.decay * scale / mean_scale).clamp_(max=1) for scale in rule.scales]
     steps = [rule.rate / scale for scale in rule.scales]
     begin = [p.detach() for p in model.parameters()]
     weights = [p.detach() for p in learner.parameters()]
-    most, total, state = MOST_USUAL * rule.rate, 0.0, None
+    most, total, of_unknown, scored, state = MOST_USUAL * rule.rate, 0.0, 0.0, 0, None
     for window in _windows(ids, learner):
-        nats, gradients, state = _learn_from(learner, *window, state)
-        total += nats
+        losses, gradients, state = _learn_from(learner, *window, state)
+        total += losses.sum().item()
+        of_unknown += losses[window[1].flatten() == UNK_ID].sum().item()
+        scored += len(losses)
+        on_scored(1, scored)
         for weight, gradient, step, first, pull in zip(
             weights, gradients, steps, begin, pulls, strict=True
         ):
             weight.sub_((gradient * step).clamp_(-most, most)).lerp_(first, pull)
-    return total
+    return total, of_unknown
+
+
+def _or_infinite(nats: float) -> float:
+    return math.inf if math.isnan(nats) else nats
 
 
 def _mean(scales: list[Tensor]) -> float:
@@ -94,10 +111,16 @@ def _mean(scales: list[Tensor]) -> float:
     return max(mean, EPSILON)
 
 
-def evaluate_dynamic(model: CharLM, ids: Ids, vocab: Vocab, rule: Rule) -> Score:
+def evaluate_dynamic(
+    model: CharLM,
+    ids: Ids,
+    vocab: Vocab,
+    rule: Rule,
+    on_scored: OnScored = lambda streams, tokens: None,
+) -> Score:
     """Score `ids` (N,) in order, from a zero state, learning on the way."""
-    nats = dynamic_nats(model, ids, rule)
-    return score_of(nats if math.isfinite(nats) else math.inf, ids, vocab)
+    nats, of_unknown = _sums(model, ids, rule, on_scored)
+    return score_of(_or_infinite(nats), of_unknown, ids, vocab)
 
 
 def _learner(model: CharLM) -> CharLM:
@@ -112,17 +135,17 @@ def _learner(model: CharLM) -> CharLM:
 def _windows(ids: Ids, model: CharLM) -> Iterator[tuple[Tensor, Tensor]]:
     """Inputs and targets (T, 1), one window after another."""
     device = model.head.weight.device
-    tokens = torch.from_numpy(np.asarray(ids).astype(np.int64)).to(device)[:, None]
     for begin in range(0, len(ids) - 1, WINDOW):
-        end = min(begin + WINDOW, len(ids) - 1)
-        yield tokens[begin:end], tokens[begin + 1 : end + 1]
+        window = np.array(ids[begin : begin + WINDOW + 1], dtype=np.int64)
+        tokens = torch.from_numpy(window).to(device)[:, None]
+        yield tokens[:-1], tokens[1:]
 
 
 def _learn_from(
     model: CharLM, inputs: Tensor, targets: Tensor, state: State | None
-) -> tuple[float, tuple[Tensor, ...], State]:
-    """Sum of nats, gradient of their mean, state after the window."""
+) -> tuple[Tensor, tuple[Tensor, ...], State]:
+    """Nats of each target (T,), gradient of their mean, state after the window."""
     logits, state = model(inputs, state)
-    nats = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
-    gradients = torch.autograd.grad(nats / len(targets), list(model.parameters()))
-    return nats.item(), gradients, map_state(state, torch.Tensor.detach)
+    nats = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    gradients = torch.autograd.grad(nats.mean(), list(model.parameters()))
+    return nats.detach(), gradients, map_state(state, torch.Tensor.detach)

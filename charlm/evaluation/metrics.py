@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+# Above this share of unknown tokens a figure tells of little but how often `<unk>` comes.
+MOST_UNKNOWN = 0.5
+
 
 @dataclass(frozen=True)
 class Score:
@@ -17,6 +20,8 @@ class Score:
     level: str = "char"
     # Of masked tokens, seen from both sides: no perplexity of a text, and never called one.
     masked: bool = False
+    # What of the sum is the known tokens'; None where all are known.
+    known_nats: float | None = None
 
     @property
     def nats_per_token(self) -> float:
@@ -33,28 +38,68 @@ class Score:
     @property
     def perplexity(self) -> float:
         """exp(nats per token); infinite past what a float holds."""
-        return math.exp(min(self.nats_per_token, 700.0))
+        return perplexity_of(self.nats_per_token)
+
+    @property
+    def unknown_share(self) -> float:
+        return self.unknown / self.tokens
+
+    @property
+    def known_nats_per_token(self) -> float | None:
+        """Over the known tokens alone; None where all are known, or none is."""
+        known = self.tokens - self.unknown
+        return None if self.known_nats is None or not known else self.known_nats / known
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures under the names that scripts rely on; per word, they are named so."""
+        """The figures under the names that scripts rely on; per word, they are named so.
+
+        None where there is no such figure: JSON has neither NaN nor infinity.
+        """
         unit, plural = ("char", "characters") if self.level == "char" else ("word", "words")
         perplexity = "perplexity" if self.level == "char" else "perplexity_per_word"
         masked = "masked_" if self.masked else ""
+        known = self.known_nats_per_token
         figures = {
             f"{masked}nats_per_{unit}": self.nats_per_token,
             f"{masked}bits_per_{unit}": self.bits_per_token,
             f"{masked}{perplexity}": self.perplexity,
             f"{masked}{plural}": self.tokens,
             "unknown": self.unknown,
+            "unknown_share": self.unknown_share if self.unknown else None,
+            f"known_{masked}nats_per_{unit}": known,
+            f"known_{masked}{perplexity}": None if known is None else perplexity_of(known),
         }
-        return figures if self.masked else {**figures, "bits_per_byte": self.bits_per_byte}
+        if not self.masked:
+            figures["bits_per_byte"] = self.bits_per_byte
+        return {name: finite(value) for name, value in figures.items()}
 
     def __str__(self) -> str:
         unit, plural = ("character", "characters") if self.level == "char" else ("word", "words")
         per_byte = "" if self.bits_per_byte is None else f", {self.bits_per_byte:.4f} bits per byte"
-        unknown = f", {self.unknown:,} of them unknown" if self.unknown else ""
         masked, what = ("masked ", f"masked {plural}") if self.masked else ("", plural)
+        little = ""
+        if self.unknown_share > MOST_UNKNOWN:
+            little = f", which means little, since {self.unknown_share:.0%} are unknown"
         return (
-            f"{masked}perplexity {self.perplexity:.3f} per {unit} ({self.bits_per_token:.4f} bits, "
-            f"{self.nats_per_token:.4f} nats{per_byte}) over {self.tokens:,} {what}{unknown}"
+            f"{masked}perplexity {self.perplexity:.3f} per {unit}{little} "
+            f"({self.bits_per_token:.4f} bits, {self.nats_per_token:.4f} nats{per_byte}) over "
+            f"{self.tokens:,} {what}{self._of_the_unknown()}"
         )
+
+    def _of_the_unknown(self) -> str:
+        if not self.unknown:
+            return ""
+        share = f", {self.unknown:,} of them unknown ({self.unknown_share:.2%})"
+        known = self.known_nats_per_token
+        if known is None:
+            return share
+        return f"{share}, {perplexity_of(known):.3f} over the known ones alone"
+
+
+def perplexity_of(nats_per_token: float) -> float:
+    """exp of it, and no more than a float holds."""
+    return math.exp(min(nats_per_token, 700.0))
+
+
+def finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value

@@ -31,6 +31,9 @@ SECONDS_BETWEEN_SAVES = 60.0
 LEAST_STEPS_TO_GIVE_UP = 500
 # How many tokens are enough to tell how frequent each is.
 MOST_COUNTED = 1 << 22
+# A validation of a model whose state does not settle has no streams to be quick with: it reads no
+# more than so many tokens, a second or so of work, and says so by the tokens that it counts.
+UNSETTLED_TOKENS = 20_000
 
 
 class Watcher(Protocol):
@@ -249,7 +252,9 @@ class Trainer:
                 window=settings.seq_len, mask=mask_shape(settings),
             )  # fmt: skip
         else:
-            score = evaluate(self.model, self.valid, self.corpus.vocab)
+            score = evaluate(
+                self.model, self.valid, self.corpus.vocab, unsettled_tokens=UNSETTLED_TOKENS
+            )
         watcher.validated(self, score, self.best.take(score, self.done))
 
     def resume_point(self, **of_the_command: Any) -> ResumePoint:

@@ -2,8 +2,12 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tqdm import tqdm
+
+from charlm.cli.evaluate import _progress
 
 
 def test_figures_of_the_validation_part(charlm, trained: Path) -> None:
@@ -43,6 +47,19 @@ def test_row_31_unknown_characters_are_counted(charlm, trained: Path, tmp_path: 
     assert json.loads(result.out)["unknown"] == 2
     result = charlm("evaluate", "a.txt", "-m", trained)
     assert "over 4 characters, 2 of them unknown" in result.out
+
+
+def test_row_31_unknown_characters_do_not_flatter(charlm, trained: Path, tmp_path: Path) -> None:
+    """Of a text that is all unknown, <unk> is soon all that is expected."""
+    (tmp_path / "a.txt").write_text("abc" + "龙" * 40)
+    figures = json.loads(charlm("evaluate", "a.txt", "-m", trained, "--json").out)
+    assert figures["unknown_share"] == pytest.approx(40 / 42)
+    assert math.exp(figures["known_nats_per_char"]) == pytest.approx(figures["known_perplexity"])
+    shown = charlm("evaluate", "a.txt", "-m", trained).out.splitlines()[0]
+    assert " per character, which means little, since 95% are unknown (" in shown
+    assert shown.endswith(
+        f"40 of them unknown (95.24%), {figures['known_perplexity']:.3f} over the known ones alone"
+    )
 
 
 def test_a_corpus_with_the_same_vocabulary(charlm, trained: Path, text_file: Path) -> None:
@@ -107,6 +124,8 @@ def test_baselines_stand_beside_the_score_and_a_model_worse_than_them_says_so(
     figures = json.loads(charlm("evaluate", "-m", trained, "--json").out)
     assert figures["baselines"].keys() == {"unigram", "order_5", "xz"}
     assert figures["baselines"]["order_5"] < figures["nats_per_char"]
+    # The part has 399 characters: too few for xz, which counts in bytes.
+    assert figures["baselines"]["xz"] is None
     assert "baselines" not in json.loads(
         charlm("evaluate", "-m", trained, "--no-baselines", "--json").out
     )
@@ -121,7 +140,107 @@ def test_baselines_are_left_out_where_the_training_text_is_gone(
     scored = charlm("evaluate", "text.txt", "-m", "run")
     assert scored.code == 0
     assert scored.err.startswith("  no baselines: ")
-    assert charlm("evaluate", "text.txt", "-m", "run", "--dynamic").code in (3, 4, 5)
+
+
+def test_without_the_training_text_dynamic_evaluation_is_refused_before_the_work(
+    charlm, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be lost: what has been scored is shown with --json at the end alone."""
+    shutil.copytree(trained, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "corpus")
+    Path("text.txt").write_text("abc def\n" * 10)
+    monkeypatch.setattr(
+        "charlm.evaluation.evaluator.evaluate", lambda *_, **__: pytest.fail("work")
+    )
+    result = charlm("evaluate", "text.txt", "-m", "run", "--dynamic")
+    assert (result.code, result.out) == (3, "")
+    assert "is not a corpus" in result.err
+
+
+def test_the_score_is_shown_before_what_takes_longer(
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine that is too small for the rest has the score all the same."""
+    seen = []
+
+    def killed(*arguments: object) -> None:
+        seen.append(capsys.readouterr().out)
+        raise MemoryError
+
+    monkeypatch.setattr("charlm.evaluation.baselines.baselines", killed)
+    assert charlm("evaluate", "-m", trained).code == 6
+    assert seen[0].startswith("valid part: perplexity ")
+    assert charlm("evaluate", "-m", trained, "--json").code == 6
+    assert seen[1] == ""
+    monkeypatch.setattr("charlm.evaluation.dynamic.fit_rule", killed)
+    assert charlm("evaluate", "-m", trained, "--dynamic").code == 6
+    assert seen[2].startswith("valid part: perplexity ")
+
+
+def test_baselines_of_a_part_alone_say_so_and_are_not_compared(
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlm.evaluation.baselines.MOST_SCORED", 100)
+    shown = charlm("evaluate", "-m", trained).out
+    assert "the same training text, over its first 100 alone: unigram " in shown
+    assert "worse than" not in shown
+
+
+def test_the_device_is_this_machines_and_not_the_runs(
+    charlm, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["config"]["training"]["device"] = "cuda:7"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert charlm("evaluate", "-m", "run", "--no-baselines").code == 0
+    assert charlm("evaluate", "-m", "run", "--device", "cuda:7").code == 2
+    assert "[default: auto]" in charlm("evaluate", "--help").out
+
+
+def test_the_encoding_is_that_of_the_runs_text_unless_given(
+    charlm, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["config"]["text"]["encoding"] = "utf-16"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    Path("wide.txt").write_text("abc def\n" * 10, encoding="utf-16")
+    Path("narrow.txt").write_text("abc def\n" * 10, encoding="utf-8")
+    wide = json.loads(charlm("evaluate", "wide.txt", "-m", "run", "--json").out)
+    narrow = json.loads(
+        charlm("evaluate", "narrow.txt", "-m", "run", "--encoding", "utf-8", "--json").out
+    )
+    assert wide["nats_per_char"] == narrow["nats_per_char"]
+    assert "[default: as the run's text was]" in " ".join(charlm("evaluate", "--help").out.split())
+
+
+def test_a_long_text_shows_how_far_it_is(
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert charlm("evaluate", "-m", trained, "--no-baselines").err == ""
+    monkeypatch.setattr("charlm.cli.evaluate.SECONDS_BETWEEN_LINES", 0.0)
+    lines = charlm("evaluate", "-m", trained, "--no-baselines").err.splitlines()
+    assert lines[-1] == "scoring in one stream: 399 of 399"
+    lines = charlm("evaluate", "-m", trained, "--split", "train", "--no-baselines").err.splitlines()
+    assert lines[0] == "scoring: 128 of 3,599"
+
+
+def test_on_a_terminal_a_bar_shows_it_and_begins_again_in_one_stream(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class AtOnce(tqdm):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**{**options, "delay": 0, "mininterval": 0})
+
+    monkeypatch.setattr("tqdm.tqdm", AtOnce)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with _progress(1000) as on_scored:
+        on_scored(8, 900)
+        assert capsys.readouterr().err.split("\r")[-1].startswith("scoring:  90%")
+        on_scored(1, 10)
+        on_scored(1, 500)
+        assert capsys.readouterr().err.split("\r")[-1].startswith("scoring in one stream:  50%")
 
 
 def test_dynamic_evaluation_is_a_figure_of_its_own(charlm, trained: Path) -> None:

@@ -1,12 +1,23 @@
 """Dynamic evaluation scores before it learns, learns, and leaves the model as it was."""
 
+import math
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from charlm.config import ModelConfig
 from charlm.data.vocab import Vocab
-from charlm.evaluation.dynamic import RATES, Rule, dynamic_nats, fit_rule, gradient_scales
+from charlm.evaluation.dynamic import (
+    RATES,
+    Rule,
+    _windows,
+    dynamic_nats,
+    evaluate_dynamic,
+    fit_rule,
+    gradient_scales,
+)
 from charlm.evaluation.evaluator import evaluate
 from charlm.model.network import CharLM
 
@@ -92,3 +103,42 @@ def test_a_gradient_far_from_usual_is_no_catastrophe(model: CharLM) -> None:
     tiny = [torch.full_like(p, 1e-9) for p in model.parameters()]
     standing = dynamic_nats(model, TEXT, Rule(0.0, tiny))
     assert dynamic_nats(model, TEXT, Rule(1e-3, tiny)) < 1.1 * standing
+
+
+def test_a_rate_that_leads_to_nan_is_not_taken(
+    model: CharLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """min keeps a NaN that stands first, since nothing is less."""
+    totals = iter([math.nan, 3.0, 2.0, math.nan])
+    monkeypatch.setattr("charlm.evaluation.dynamic.dynamic_nats", lambda *_: next(totals))
+    assert fit_rule(model, TEXT[:100]).rate == RATES[2]
+
+
+def test_unknown_tokens_have_their_share_of_the_nats(model: CharLM) -> None:
+    vocab = Vocab("char", ("<unk>", *"abcdef"), (0,) * V)
+    text = np.where(np.arange(len(TEXT)) % 5, TEXT, 0).astype(np.uint8)
+    still = Rule(0.0, ones(model))
+    found, plain = evaluate_dynamic(model, text, vocab, still), evaluate(model, text, vocab)
+    assert found.known_nats == pytest.approx(plain.known_nats, rel=1e-5)
+    assert found.unknown == plain.unknown > 0
+    assert evaluate_dynamic(model, TEXT, vocab, still).known_nats is None
+
+
+def test_a_pass_that_ends_in_nan_is_infinite_and_says_so_in_json_as_null(
+    model: CharLM,
+) -> None:
+    vocab = Vocab("char", ("<unk>", *"abcdef"), (0,) * V)
+    model.head.bias.data[1] = math.nan
+    score = evaluate_dynamic(model, TEXT, vocab, Rule(0.0, ones(model)))
+    assert score.nats == math.inf
+    assert score.to_dict()["nats_per_char"] is None
+
+
+def test_the_text_is_not_widened_as_a_whole(model: CharLM) -> None:
+    windows = _windows(np.ones(4_000_000, np.uint8), model)
+    tracemalloc.start()
+    try:
+        next(windows)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

@@ -187,7 +187,7 @@ def test_it_ends_early_when_validation_gets_no_better(
     monkeypatch.setattr("charlm.training.trainer.LEAST_STEPS_TO_GIVE_UP", 7)
     rising = iter(range(100))
     monkeypatch.setattr(
-        "charlm.training.trainer.evaluate", lambda *_: Score(nats=next(rising), tokens=1)
+        "charlm.training.trainer.evaluate", lambda *_, **__: Score(nats=next(rising), tokens=1)
     )
     training = {"eval_every": 2, "patience": 3}
     watcher = Silence()

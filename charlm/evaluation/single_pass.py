@@ -1,0 +1,188 @@
+"""The nats of one pass over a text in order, the state carried from zero, whatever the streams.
+
+For speed the text is cut into streams that are read side by side, each from a zero state. Then each
+but the first is read again from where the one before it ended, until its state is what it was the
+first time: from there on nothing would change. A stream that changes to its very end makes the one
+after it begin elsewhere, and so that one is mended in its turn, until none is left that began
+wrongly. Where that takes too long, the state does not settle, and the
+text is read once more, as the one stream that it is. The same is done then for every number of
+streams, so that the rounding is the same too, which a chaotic model magnifies without bound.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from charlm.data.vocab import UNK_ID, Ids
+from charlm.model.cells import State
+from charlm.model.network import CharLM, map_state
+
+Rows = npt.NDArray[np.int64]
+# Sums per stream, (B, 2): over all of its targets, and over those that are unknown.
+Sums = npt.NDArray[np.float64]
+# Called with the number of streams and the tokens they have scored.
+OnScored = Callable[[int, int], None]
+
+# A stream shorter than this is not worth mending.
+SHORTEST_STREAM = 1536
+# The first look whether a mended stream is what it was; most have come so far by twice that.
+FIRST_MARK = 64
+# Two states are one if no unit differs by more. What is left moves the figure by some 1e-7 nats per
+# token; rounding alone makes a difference of 1e-6 here and there.
+SAME = 3e-5
+# Logits held at a time, in numbers: 32 MiB in double precision.
+LARGEST_LOGITS = 1 << 22
+WINDOW = 128
+# Mending may take this share of the time of one stream; so many streams side by side take, step by
+# step, about twice as long as one.
+MENDING_SHARE = 0.125
+STREAMS_A_STEP = 4
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The streams at one place: their state, and the nats since the mark before."""
+
+    place: int
+    state: State
+    nats: Sums
+
+
+class SinglePass:
+    """A model reading a text of `count` + 1 tokens, the first of which is not scored."""
+
+    def __init__(self, model: CharLM, ids: Ids, on_scored: OnScored) -> None:
+        # A plain array: slicing a memory map costs several times as much.
+        self._model, self._ids, self._on_scored = model, np.asarray(ids), on_scored
+        self._device = model.head.weight.device
+        # In double precision, where the device has it: a sum over millions keeps its last digits.
+        self._precise = torch.float32 if self._device.type == "mps" else torch.float64
+        self.count = len(ids) - 1
+
+    def in_one_stream(self, count: int) -> Sums:
+        """(2,): the sums over the first `count` targets."""
+        nats, _ = self._read(np.zeros(1, np.int64), 0, count, None, scored=0)
+        return _total([nats])
+
+    def side_by_side(self, streams: int) -> Sums | None:
+        """(2,): the sums over all targets; None where the state does not settle."""
+        length = self.count // streams
+        begins = np.arange(streams) * length
+        course = self._first_course(begins, length)
+        wrong, left = np.arange(1, streams), MENDING_SHARE * self.count
+        while len(wrong):
+            before = _streams(course[-1].state, wrong - 1)
+            wrong, left = self._mend(course, begins, wrong, before, left)
+            if left < 0:
+                return None
+            wrong = wrong[wrong < streams - 1] + 1
+        # What the streams of one length left over, from where the last of them ended.
+        last = _streams(course[-1].state, np.array([streams - 1]))
+        rest, _ = self._read(begins[-1:] + length, 0, self.count - streams * length, last)
+        return _total([*(mark.nats for mark in course), rest])
+
+    def _first_course(self, begins: Rows, length: int) -> list[Mark]:
+        course, place, state = list[Mark](), 0, None
+        for mark in _marks(length):
+            nats, state = self._read(begins, place, mark, state, scored=place * len(begins))
+            course.append(Mark(mark, state, nats))
+            place = mark
+        return course
+
+    def _mend(
+        self, course: list[Mark], begins: Rows, rows: Rows, state: State, left: float
+    ) -> tuple[Rows, float]:
+        """Read streams `rows` again from `state`, each until it is what it was, and put into the
+        course what has changed.
+
+        left: the time for it, in steps of one stream. -> the streams that have changed to their
+        end, and what is left of the time; less than none where it was too short.
+        """
+        place = 0
+        for mark in course:
+            left -= (1 + len(rows) / STREAMS_A_STEP) * (mark.place - place)
+            if left < 0:
+                break
+            nats, state = self._read(begins[rows], place, mark.place, state)
+            changed = ~_same(state, _streams(mark.state, rows))
+            _put(mark.state, rows, state)
+            mark.nats[rows] = nats
+            rows, state, place = rows[changed], _streams(state, np.flatnonzero(changed)), mark.place
+            if not len(rows):
+                break
+        return rows, left
+
+    def _read(
+        self, begins: Rows, start: int, stop: int, state: State | None, scored: int | None = None
+    ) -> tuple[Sums, State]:
+        """Score the targets `start` + 1 .. `stop` after each of `begins`; the sums, the last state.
+
+        scored: what all streams have scored before; None where it was reported already.
+        """
+        nats = np.zeros((len(begins), 2))
+        window = max(1, min(WINDOW, LARGEST_LOGITS // (len(begins) * self._model.vocab_size)))
+        for place in range(start, stop, window):
+            end = min(place + window, stop)
+            tokens = self._ids[begins[:, None] + np.arange(place, end + 1)].T
+            read = torch.from_numpy(np.ascontiguousarray(tokens, dtype=np.int64)).to(self._device)
+            logits, state = self._model(read[:-1], state)
+            nats += self._losses(logits, read[1:])
+            if scored is not None:
+                scored += len(begins) * (end - place)
+                self._on_scored(len(begins), scored)
+        assert state is not None
+        return nats, state
+
+    def _losses(self, logits: Tensor, targets: Tensor) -> Sums:
+        """(B, 2) from logits (T, B, V), targets (T, B)."""
+        flat = logits.flatten(0, 1).to(self._precise)
+        losses = F.cross_entropy(flat, targets.flatten(), reduction="none").view(targets.shape)
+        sums = torch.stack([losses.sum(0), (losses * (targets == UNK_ID)).sum(0)], dim=1)
+        found: Sums = sums.cpu().double().numpy()
+        return found
+
+
+def _total(parts: list[Sums]) -> Sums:
+    total: Sums = np.concatenate(parts).sum(0)
+    return total
+
+
+def _marks(length: int) -> list[int]:
+    """The places where streams are compared: close at first, then two for each doubling."""
+    marks = [FIRST_MARK]
+    while marks[-1] < length:
+        marks.append(marks[-1] + max(FIRST_MARK, 1 << (marks[-1].bit_length() - 2)))
+    return [*marks[:-1], length]
+
+
+def _streams(state: State, rows: Rows) -> State:
+    """A copy of some streams' state."""
+    return map_state(state, lambda part: part[:, torch.from_numpy(rows).to(part.device)])
+
+
+def _put(state: State, rows: Rows, changed: State) -> None:
+    for part, new in zip(_parts(state), _parts(changed), strict=True):
+        part[:, torch.from_numpy(rows).to(part.device)] = new
+
+
+def _same(one: State, other: State) -> npt.NDArray[np.bool_]:
+    """(B,): whether no unit differs by more than SAME.
+
+    Of an LSTM's cells, what tanh makes of them counts, as it does in the model: cells that only
+    ever grow may be far apart in saturation, and would seem not to settle for thousands of tokens.
+    """
+    far = []
+    for k, (a, b) in enumerate(zip(_parts(one), _parts(other), strict=True)):
+        a, b = (a.tanh(), b.tanh()) if k else (a, b)
+        far.append(((a - b).abs() / a.abs().clamp(min=1)).amax((0, 2)))
+    same: npt.NDArray[np.bool_] = (torch.stack(far).amax(0) <= SAME).cpu().numpy()
+    return same
+
+
+def _parts(state: State) -> tuple[Tensor, ...]:
+    return state if isinstance(state, tuple) else (state,)

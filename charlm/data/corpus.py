@@ -92,7 +92,6 @@ def build_corpus(
     passes.
     """
     measured = measure(source, text, data, vocab, progress, note)
-    measured = measure(source, text, data, vocab, progress, note)
     return write_corpus(source, text, data, folder, measured, progress, note)
 
 

@@ -154,7 +154,7 @@ def test_without_the_training_text_dynamic_evaluation_is_refused_before_the_work
     )
     result = charlm("evaluate", "text.txt", "-m", "run", "--dynamic")
     assert (result.code, result.out) == (3, "")
-    assert "is not a corpus" in result.err
+    assert "the corpus of run is not at run/corpus" in result.err
 
 
 def test_the_score_is_shown_before_what_takes_longer(

@@ -115,7 +115,7 @@ def test_a_config_names_its_texts_beside_itself(charlm, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "v.txt").write_text("abcdef\n")
     (folder / "c.toml").write_text('[data]\ntext = "abcdef abcdef"\nval = "v.txt"\n')
-    result = charlm("train", "--config", "folder/c.toml", "--dry-run", "--max-steps", "2")
+    result = charlm("train", "--config", "folder/c.toml", "--dry-run", "--seq-len", "4")
     assert (result.code, "train 13, valid 7" in result.out) == (0, True), result.err
 
 

@@ -158,7 +158,8 @@ def test_texts_of_their_own_are_encoded_whole(tmp_path: Path) -> None:
     assert json.loads(header)["own_texts"] == ["valid", "test"]
     # The digest is of all three.
     other = dataclasses.replace(source, held_out={**held_out, "test": text_source("t", "tests")})
-    assert build_corpus(other, TextConfig(), config, tmp_path).sha256 != corpus.sha256
+    (tmp_path / "other").mkdir()
+    assert build_corpus(other, TextConfig(), config, tmp_path / "other").sha256 != corpus.sha256
 
 
 def test_an_end_unlike_the_rest_is_told_of(tmp_path: Path) -> None:
@@ -171,9 +172,10 @@ def test_an_end_unlike_the_rest_is_told_of(tmp_path: Path) -> None:
         "says little of it"
     ]
     assert "--val-split blocks" in notes[0]
-    for config in (DataConfig(val_split="blocks"), DataConfig(val_frac=0.0)):
+    for name, config in (("a", DataConfig(val_split="blocks")), ("b", DataConfig(val_frac=0.0))):
         notes.clear()
-        build_corpus(source, TextConfig(), config, tmp_path, note=notes.append)
+        (tmp_path / name).mkdir()
+        build_corpus(source, TextConfig(), config, tmp_path / name, note=notes.append)
         assert notes == []
 
 

@@ -124,12 +124,11 @@ def test_row_26_who_asks_for_an_encoding_gets_it_and_json_all_the_same(tmp_path:
 
 def test_the_folder_of_the_command_is_gone(tmp_path: Path, text_file: Path) -> None:
     script = 'mkdir gone && cd gone && rmdir ../gone && "$@"'
-    assert shell(script, "vocab", text_file, cwd=tmp_path).returncode == 0
-    done = shell(script, "train", text_file, "-o", "run", cwd=tmp_path)
-    assert done.returncode in (2, 5)
-    assert done.stderr.splitlines()[-1].startswith("Error: ")
-    assert "a bug" not in done.stderr
-    assert "Traceback" not in done.stderr
+    for arguments in (["vocab", text_file], ["train", text_file, "-o", tmp_path / "run"]):
+        done = shell(script, *arguments, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (
+            5, "Error: the folder that charlm was started in is gone: change to another (cd)\n",
+        )  # fmt: skip
 
 
 def test_nothing_in_the_environment_is_needed(trained: Path) -> None:

@@ -1,6 +1,8 @@
 """The commands of `charlm`, each in a module of its own that is imported when it runs."""
 
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -55,3 +57,5 @@ def cli(ctx: click.Context, debug: bool) -> None:
         from charlm.cli.output import show
 
         show(ctx.get_help() + "\n")
+    with suppress(PermissionError):
+        Path.cwd()  # Where it is gone, that is one line here; later on MKL would end the process.

@@ -1,7 +1,11 @@
 """Texts of any size and any character, to and from terminals, pipes and poor encodings."""
 
+import io
+import json
 import os
 import pty
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from charlm.cli.inputs import reading_bar
 from charlm.data.text import for_terminal
 from charlm.run import open_run
 
@@ -17,6 +22,9 @@ Charlm = Callable[..., Any]
 CHARLM = [sys.executable, "-m", "charlm"]
 # A colour, a title of the window, a mark that turns the direction of reading.
 ACTIVE = "\x1b[31m\x1b]0;x\x07‮\x9b"
+
+# Its characters that do something by themselves.
+ACTIVE_ALONE = {c for c in ACTIVE if not c.isascii() or c < " "}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +36,7 @@ def active_run(tmp_path_factory: pytest.TempPathFactory, tiny_options: list[str]
     return folder / "run"
 
 
-def on_a_terminal(*arguments: str, **environment: str) -> str:
+def on_a_terminal(*arguments: str, code: int = 0, **environment: str) -> str:
     """What a command writes to a real terminal."""
     ours, theirs = pty.openpty()
     options = {"stdout": theirs, "stderr": theirs, "env": os.environ | environment}
@@ -44,7 +52,7 @@ def on_a_terminal(*arguments: str, **environment: str) -> str:
                 break
             written += chunk
     os.close(ours)
-    assert child.returncode == 0
+    assert child.returncode == code, written
     return written.decode("utf-8", "backslashreplace")
 
 
@@ -54,7 +62,7 @@ def test_row_27_controls_are_escaped_on_a_terminal(
 ) -> None:
     command = ["generate", "-m", str(active_run), "--prefix", f"ab{ACTIVE}c\nab", "-l", "60"]
     written = on_a_terminal(*command, *options)
-    assert not set(written) & set(ACTIVE.translate({ord(c): None for c in "[31m]0;x"}))
+    assert not set(written) & ACTIVE_ALONE
     assert r"\x1b[31m" in written
     assert r"\u202e" in written
 
@@ -159,7 +167,8 @@ def test_row_19_a_device_that_is_not_there(charlm: Charlm, trained: Path) -> Non
 @pytest.mark.parametrize(
     "options",
     [("-t", "nan"), ("-t", "-1"), ("-t", "inf"), ("--top-p", "0"), ("--top-p", "1.5"),
-     ("--top-p", "nan"), ("--min-p", "2"), ("-l", "-1"), ("-n", "0"), ("--top-k", "-3")],
+     ("--top-p", "nan"), ("--min-p", "2"), ("--seed", str(2**64)),
+     ("-l", "-1"), ("-n", "0"), ("--top-k", "-3")],
 )  # fmt: skip
 def test_row_34_nonsense_is_refused(
     charlm: Charlm, trained: Path, options: tuple[str, str]
@@ -180,3 +189,65 @@ def test_row_34_a_tiny_temperature_is_greedy(charlm: Charlm, trained: Path) -> N
         charlm("generate", "-m", trained, "-l", 50, "-t", t, "--seed", 1).out for t in (0, 1e-30)
     }
     assert len(written) == 1
+
+
+def test_row_27_nothing_that_a_stranger_chose_reaches_a_terminal(
+    active_run: Path, tmp_path: Path, tiny_options: list[str]
+) -> None:
+    """The card of a run, names of texts and folders, errors, a training, and JSON."""
+    text = tmp_path / f"{ACTIVE}.txt"
+    text.write_text(f"ab{ACTIVE}c\n" * 200, encoding="utf-8", newline="")
+    run, stolen = tmp_path / f"run{ACTIVE}", tmp_path / "stolen"
+    shutil.copytree(active_run, stolen)
+    card = json.loads((stolen / "config.json").read_text())
+    card["corpus"]["path"] = ACTIVE
+    (stolen / "config.json").write_text(json.dumps(card))
+    commands = (
+        ["train", text, *tiny_options, "--sample-every", "10", "-o", run],
+        ["train", text, "--epochs", "1", "--dry-run"],
+        ["preprocess", text, "-o", tmp_path / f"corpus{ACTIVE}"],
+        ["info", stolen], ["info", stolen, "--json"], ["info", run],
+        ["generate", "-m", run, "-l", "5", "--json", "--prefix", f"ab{ACTIVE}"],
+        ["vocab", text], ["vocab", text, "--tsv"], ["vocab", text, "--json"],
+        ["evaluate", text, "-m", run, "--no-baselines"],
+    )  # fmt: skip
+    for command in commands:
+        written = on_a_terminal(*map(str, command))
+        # What draws a bar: carriage returns, and the cursor up or a line cleared.
+        drawn = re.sub("\x1b\\[[AK]|\r", "", written)
+        assert not set(drawn) & ACTIVE_ALONE, command
+        if "--json" in command:
+            assert json.loads(drawn.splitlines()[-1]), command
+    assert not set(on_a_terminal("info", ACTIVE, code=4)) & ACTIVE_ALONE
+
+
+def test_row_27_json_on_a_terminal_says_what_it_says_in_a_pipe(active_run: Path) -> None:
+    command = ["generate", "-m", str(active_run), "-l", "99", "--seed", "1", "--json"]
+    piped = subprocess.run([*CHARLM, *command], check=True, capture_output=True).stdout
+    assert json.loads(on_a_terminal(*command)) == json.loads(piped)
+
+
+def test_row_26_a_terminal_keeps_its_encoding(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("龙é😀" * 30, encoding="utf-8")
+    command = ["vocab", str(tmp_path / "a.txt")]
+    poor = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    assert r"\u9f99" in on_a_terminal(*command, **poor)
+    assert "龙" in on_a_terminal(*command, PYTHONIOENCODING="utf-8")
+    written = on_a_terminal(*command, "--json", **poor)
+    assert set("龙é😀") < set(json.loads(written)["tokens"])
+
+
+def test_row_27_nor_does_the_name_of_a_text_that_takes_long_to_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    titles: list[str] = []
+
+    def bar(desc: str, **options: Any) -> io.StringIO:
+        titles.append(desc)
+        return io.StringIO()
+
+    monkeypatch.setattr("tqdm.tqdm", bar)
+    with reading_bar(ACTIVE):
+        pass
+    assert len(titles) == 1
+    assert not set(titles[0]) & ACTIVE_ALONE

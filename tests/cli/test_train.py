@@ -142,6 +142,8 @@ def test_force_replaces_a_run_and_nothing_else(
          "'gru', 'lstm' (see charlm train --help)"),
         (["--hidden-size", "0"], 2, "model.hidden_size is 0; it must be at least 1"),
         (["--lr", "nan"], 2, "training.lr is nan; it must be above 0"),
+        (["--seed", str(2**64)], 2, "training.seed is 18446744073709551616; it must be at most "
+         "18446744073709551615"),
         (["--time", "1m", "--epochs", "2"], 2,
          "training.time and training.epochs both limit the run"),
         (["--proj-size", "8", "--rnn-type", "gru"], 2,

@@ -29,12 +29,6 @@ _EAST = "\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 _EASTERN = re.compile(f"[{_EAST}]")
 _EMOJI = "\U0001f300", "\U0001faff"
 _OF_PAIRS = re.compile(f"[{_EAST}{_EMOJI[0]}-{_EMOJI[1]}]")
-# One that has another, or the punctuation of the East, beside it; alone among Latin ones, what
-# looks like it is a byte or two misread.
-_IN_COMPANY = re.compile(
-    f"[{_EAST}](?=[{_EAST}\u3000-\u303f\uff00-\uff60])"
-    f"|(?<=[{_EAST}\u3000-\u303f\uff00-\uff60])[{_EAST}]"
-)
 # The letters that make up half or more of a text in an alphabet, a fifth in Chinese or Korean.
 # In another reading of the same bytes, others are the common ones.
 _ACCENTED = "[\u00c0-\u024f]"
@@ -133,15 +127,9 @@ def _worth_eastern(text: str) -> float:
     """The sum of what the Han characters, kana and Hangul of a text are worth."""
     found: list[str] = _EASTERN.findall(text)
     others = [c for c in found if not "\u3041" <= c <= "\u30ff"]
-    if not found:
-        return 0.0
-    hangul = sum("\uac00" <= c <= "\ud7a3" for c in others) / max(1, len(others))
-    # Korean is in Hangul, or with some Han; half and half are the lead bytes of Chinese.
-    mixed = 4 * hangul * (1 - hangul)
-    in_company = len(_IN_COMPANY.findall(text)) / len(found)
     used = sum(map(_in_use, others)) / max(1, len(others))
-    usual = _usual(others, _COMMON_EASTERN, 0.1) * used * used * (1 - mixed)
-    return in_company * (len(found) - len(others) + len(others) * usual)
+    usual = _usual(others, _COMMON_EASTERN, 0.1) * used * used
+    return len(found) - len(others) + len(others) * usual
 
 
 # Where the national standards have the few thousand characters that are in use, by lead byte.

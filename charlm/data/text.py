@@ -139,7 +139,7 @@ def _stands_alone(character: str) -> bool:
     first = unicodedata.normalize("NFKD", character)[0]
     return (
         character not in "Σσς"
-        and all(unicodedata.category(c) in _PLAIN for c in (character, first))
+        and unicodedata.category(character) in _PLAIN
         # The vowels and final consonants of which Hangul syllables are composed.
         and not ("\u1160" <= first <= "\u11ff" or "\ud7b0" <= first <= "\ud7ff")
     )

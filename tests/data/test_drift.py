@@ -43,6 +43,17 @@ def test_a_text_of_another_kind_at_the_end_is_unlike_the_rest(share: float) -> N
     assert not unlike(" ".join(words(ENGLISH, many)), share)
 
 
+def test_neither_a_small_difference_nor_rare_symbols_make_an_end_unlike() -> None:
+    dice = np.random.default_rng(0)
+    rest = dice.choice(4, 900_000).astype(np.uint8)
+    for first, expected in ((0.28, False), (0.40, True)):
+        chances = [first, *[(1 - first) / 3] * 3]
+        assert is_unlike(dice.choice(4, 100_000, p=chances).astype(np.uint8), rest) is expected
+    # Of 5,000 symbols in a short text, most in its end are few in the rest, wherever it is cut.
+    many = dice.integers(0, 5000, 60_000).astype(np.uint16)
+    assert not is_unlike(many[54_000:], many[:54_000])
+
+
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_short_parts_are_looked_at_too(rest: int, held_out: int) -> None:
     ids: Callable[[int], np.ndarray] = lambda n: np.arange(n, dtype=np.uint16) % 7  # noqa: E731

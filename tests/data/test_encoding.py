@@ -38,7 +38,8 @@ ENGLISH = "It was the best of times, it was the worst of times."
         ("it’s a “good” day — isn’t it…", "cp1252"),
         ("naïve", "cp1252"),
         ("café", "cp1252"),
-        ("¡Xavier! ¡Qué!", "cp1252"),
+        ("¡Xavier!", "cp1252"),
+        ("👍🎉 a party 🎂", "gb18030"),
         ("a £5 note, at 20\xa0°C", "cp1252"),
         *((text, name)
           for text in (ENGLISH, CHINESE, TRADITIONAL, JAPANESE, KOREAN, RUSSIAN, FRENCH)

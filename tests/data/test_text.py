@@ -68,15 +68,32 @@ def test_row_28_a_text_in_one_line_is_cleaned_as_it_comes(
     read = written = held = 0
 
     def pieces() -> Iterator[str]:
-        nonlocal read
+        nonlocal read, held
         for _ in range(50):
+            held = max(held, read - written)
             read += 100 * len(line)
             yield line * 100
 
     for piece in clean(pieces(), TextConfig(**options)):
         written += len(piece)
-        held = max(held, read - written)
     assert held <= 2 * 100 * len(line)
+
+
+# A letter and what follows it, that together become another; half-width ones in NFKC alone.
+COMPOSED = [
+    (first, second)
+    for parts in (unicodedata.decomposition(chr(c)).split() for c in range(0x110000))
+    if len(parts) == 2 and parts[0][0] != "<"
+    for first, second in [tuple(chr(int(part, 16)) for part in parts)]
+] + [("\u1100", "\u1161"), ("가", "\u11a8"), ("カ", "ﾞ"), ("ﾊ", "ﾟ"), ("ﾡ", "ￂ"), ("ㄱ", "ㅏ")]
+
+
+@pytest.mark.parametrize("form", ["nfc", "nfkc"])
+def test_row_24_what_composes_is_never_cut(form: str) -> None:
+    for pair in COMPOSED:
+        pieces = ["".join(pair), "x"]
+        config = TextConfig(normalize=form)
+        assert "".join(clean(pieces, config)) == clean_text("".join(pieces), config), pair
 
 
 @given(TRICKY)

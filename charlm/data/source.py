@@ -98,6 +98,8 @@ Opener = tuple[str, Callable[[], BinaryIO]]
 
 def _openers(name: str) -> list[Opener]:
     if name == "-":
+        if sys.stdin is None:
+            raise UsageError("- is standard input, which is closed: name a file, or pipe one in")
         return [_spooled("standard input", sys.stdin.buffer)]
     path = Path(name)
     with naming(name):

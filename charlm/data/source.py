@@ -117,6 +117,8 @@ class _File:
 def _files(name: str, encoding: str, notes: list[str]) -> list[_File]:
     """What one input stands for; adds to the notes what it leaves out."""
     if name == "-":
+        if sys.stdin is None:
+            raise UsageError("- is standard input, which is closed: name a file, or pipe one in")
         return [_spooled("standard input", sys.stdin.buffer)]
     path = Path(name)
     with naming(name):

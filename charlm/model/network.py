@@ -59,8 +59,12 @@ class CharLM(nn.Module):
             self.head.weight = self.embedding.weight
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        outputs, state = self._recur(self._inputs(ids), state)
+        outputs, state = self.read(ids, state)
         return self.head(self._dropped(outputs)), state
+
+    def read(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """What the head gets, (T, B, H), or 2*H of a bidirectional one; and the state."""
+        return self._recur(self._inputs(ids), state)
 
     def _recur(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
         if not self.config.proj_size:

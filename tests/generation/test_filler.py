@@ -4,9 +4,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from charlm.generation.filler import Filler
-from charlm.model.network import open_model
+from charlm.config import ModelConfig
+from charlm.data.vocab import UNK_ID, TokenCounter, build_vocab
+from charlm.generation import filler as module
+from charlm.generation.filler import BEAM, Filler, Filling
+from charlm.model.cells import State
+from charlm.model.network import CharLM, open_model
 from charlm.run import Run, open_run
+
+COUNTER = TokenCounter("char")
+COUNTER.add("abcdef")
+VOCAB = build_vocab(COUNTER)
 
 
 @pytest.fixture
@@ -56,6 +64,71 @@ def test_a_wide_beam_finds_the_best_of_all(run: Run) -> None:
     found = filler.fill(with_gaps(run, "abc_efa_c"), len(list(pairs)))
     assert best == max(found, key=lambda f: f.probability)
     assert len({f.ids for f in found}) == len(found) == (len(run.vocab) - 1) ** 2
+
+
+def model_of(cell: str, layers: int, **settings: object) -> CharLM:
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 24, "embedding_size": 8, "bidirectional": True, **settings}
+    config = ModelConfig(rnn_type=cell, num_layers=layers, **sizes)
+    model = CharLM(config, len(VOCAB)).eval()
+    with torch.no_grad():
+        model.head.weight *= 8  # far from all places alike
+    return model
+
+
+def plainly_filled(model: CharLM, ids: list[int | None], count: int) -> list[Filling]:
+    """Each text read whole at each step, and each way of going on held against all others."""
+    mask, width = model.vocab_size, max(BEAM, count)
+    beam = {tuple(mask if i is None else i for i in ids): 0.0}
+    for _ in range(sum(i is None for i in ids)):
+        found: dict[tuple[int, ...], float] = {}
+        for text, total in beam.items():
+            with torch.no_grad():
+                logits = model(torch.tensor(text)[:, None])[0][:, 0].double()
+            logits[:, UNK_ID] = -torch.inf
+            scores = logits.log_softmax(-1)
+            gaps = [k for k, i in enumerate(text) if i == mask]
+            place = max(gaps, key=lambda k: scores[k].max().item())
+            for token in range(1, len(VOCAB)):
+                key = (*text[:place], token, *text[place + 1 :])
+                found[key] = max(found.get(key, -torch.inf), total + scores[place, token].item())
+        beam = dict(sorted(found.items(), key=lambda item: -item[1])[:width])
+    return [Filling(text, total) for text, total in list(beam.items())[:count]]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [model_of("lstm", 1), model_of("gru", 1), model_of("rnn", 1), model_of("lstm", 2),
+     model_of("lstm", 1, proj_size=5), model_of("lstm", 1, embedding_size=0)],
+    ids=["lstm", "gru", "rnn", "two layers", "projected", "one-hot"],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["a__de_ab", "____", "abc_", "_bcabcabcabc_", "ab_cd__fab_"])
+@pytest.mark.parametrize(("count", "at_once"), [(1, 1 << 15), (20, 1 << 15), (20, 1)])
+def test_it_fills_as_the_plain_way_does(
+    model: CharLM, text: str, count: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOKENS_AT_ONCE", at_once)
+    monkeypatch.setattr(module, "READ_AT_ONCE", 3 if at_once == 1 else 1024)
+    ids = [None if c == "_" else VOCAB[c] for c in text]
+    found = Filler(model, VOCAB).fill(ids, count)
+    expected = plainly_filled(model, ids, count)
+    assert [filling.ids for filling in found] == [filling.ids for filling in expected]
+    for ours, plain in zip(found, expected, strict=True):
+        assert ours.log_probability == pytest.approx(plain.log_probability, abs=1e-4)
+
+
+def test_what_stands_around_the_gaps_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    plain = CharLM.read
+
+    def counted(self: CharLM, ids: torch.Tensor, state: State | None = None) -> object:
+        read.append(ids.numel())
+        return plain(self, ids, state)
+
+    monkeypatch.setattr(CharLM, "read", counted)
+    ids = [*[VOCAB["a"]] * 5_000, None, VOCAB["b"], None, *[VOCAB["c"]] * 5_000]
+    Filler(model_of("lstm", 1), VOCAB).fill(ids, 20)
+    assert sum(read) < 10_000 + 200
 
 
 def test_filling_is_always_the_same(run: Run) -> None:

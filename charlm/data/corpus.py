@@ -193,6 +193,7 @@ def _header(corpus: Corpus) -> dict[str, Any]:
         "characters": corpus.characters,
         "tokens": corpus.tokens,
         "vocab_size": len(corpus.vocab),
+        "vocab_sha256": corpus.vocab.sha256,
         "splits": corpus.splits,
         "digests": dict(corpus.digests),
     }
@@ -228,6 +229,8 @@ def _from_header(folder: Path, header: dict[str, Any]) -> Corpus:
         raise DataError(
             f"{folder}: {HEADER} says {header['vocab_size']} tokens, vocab.json has {len(vocab)}"
         )
+    if header.get("vocab_sha256", vocab.sha256) != vocab.sha256:  # an older charlm did not tell
+        raise DataError(f"{folder / 'vocab.json'} is damaged: its tokens are not those of {HEADER}")
     return Corpus(
         folder, config.text, config.data, vocab, str(header["sha256"]),
         checked_count(header["characters"]), checked_splits(header["splits"]),

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 import charlm
 from charlm.config import Config, DataConfig, TextConfig
-from charlm.data.ids import ids_writer, open_ids
+from charlm.data.ids import ids_writer, map_ids, open_ids
 from charlm.data.source import Source
 from charlm.data.text import clean
 from charlm.data.vocab import TokenCounter, Vocab, build_vocab, id_type, recounted
@@ -46,6 +46,7 @@ class Corpus:
     """An opened corpus. `split` gives the ids of a part, memory-mapped.
 
     digests: the SHA-256 of each part's file; none where an older charlm made it.
+    just_made: by this process, which knows what it wrote.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Corpus:
     characters: int
     splits: dict[str, int]
     digests: Mapping[str, str] = field(default_factory=dict)
+    just_made: bool = field(default=False, compare=False, repr=False)
     _opened: dict[str, npt.NDArray[Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def split(self, name: str) -> npt.NDArray[Any]:
@@ -67,8 +69,11 @@ class Corpus:
         if not self.splits[name]:
             return np.empty(0, dtype=id_type(len(self.vocab)))
         if name not in self._opened:
-            path, digest = self.folder / f"{name}.bin", self.digests.get(name)
-            self._opened[name] = open_ids(path, len(self.vocab), digest)
+            path, size = self.folder / f"{name}.bin", len(self.vocab)
+            if not self.just_made:
+                self._opened[name] = open_ids(path, size, self.digests.get(name))
+            else:
+                self._opened[name] = map_ids(path, size)
         return self._opened[name]
 
     @property
@@ -149,7 +154,7 @@ def build_corpus(
     sha256_again, digests = _write_splits(source, text, vocab, sizes, folder, progress)
     if sha256_again != sha256:
         raise DataError(f"{source.label}: the text changed while it was being read; run it again")
-    corpus = Corpus(folder, text, data, vocab, sha256, characters, sizes, digests)
+    corpus = Corpus(folder, text, data, vocab, sha256, characters, sizes, digests, True)
     vocab.save(folder / "vocab.json")
     write_json(folder / HEADER, _header(corpus))
     return corpus

@@ -1,6 +1,7 @@
 """Runs that are damaged, of another time, or made to do harm: one line, and nothing is executed."""
 
 import json
+import os
 import pickle
 import resource
 import shutil
@@ -287,6 +288,23 @@ def test_row_11_ids_that_are_damaged_are_one_line(
         assert refused.code == 3, refused
         assert words in refused.err.splitlines()[-1]
         assert "train.bin is damaged" in refused.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "vocab.json", MODEL, "corpus/corpus.json", "corpus/vocab.json",
+             "corpus/train.bin", "checkpoints/last.safetensors", "samples.txt"]
+)  # fmt: skip
+def test_nobody_waits_for_a_pipe_in_the_place_of_a_file(
+    charlm: Charlm, run: Path, name: str
+) -> None:
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    resumed = charlm("train", "--resume", run, "--max-steps", 30)
+    assert resumed.code in (3, 4), resumed
+    assert resumed.err.splitlines()[-1].startswith("Error: ")
+    if not name.startswith(("checkpoints", "samples")):
+        refused = charlm("evaluate", "--split", "train", "--no-baselines", "-m", run)
+        assert (refused.code, refused.err.count("\n")) in ((3, 1), (4, 1)), refused
 
 
 # Everything that a run has, and the locks that are made in it.

@@ -229,6 +229,8 @@ def _from_header(folder: Path, header: dict[str, Any]) -> Corpus:
     if header["format"] > CORPUS_FORMAT:
         raise DataError(f"{folder} was made by a newer charlm (format {header['format']})")
     config = configured(Config(), {"text": header["text"], "data": header["data"]})
+    if not is_file(folder / "vocab.json"):
+        raise DataError(f"{folder} is not a corpus: it has no vocab.json")
     vocab = Vocab.load(folder / "vocab.json")
     if len(vocab) != header["vocab_size"]:
         raise DataError(

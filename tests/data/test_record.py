@@ -103,10 +103,15 @@ def test_what_is_named_must_be_the_corpus(
     header = json.loads(Path("order/corpus.json").read_text())
     header["digests"]["train"] = "0" * 64
     Path("order/corpus.json").write_text(json.dumps(header))
+    # Of an older charlm, which did not tell the digests of ids.
+    shutil.copytree("rare", "older")
+    header = json.loads(Path("older/corpus.json").read_text())
+    Path("older/corpus.json").write_text(json.dumps({**header, "digests": {}}))
     for name, code, words in (
         ("other", 4, "is not the corpus of"),
         ("split", 4, "prepared with another vocabulary or other parts"),
         ("rare", 4, "prepared with another vocabulary or other parts"),
+        ("older", 4, "prepared with another vocabulary or other parts"),
         ("order", 4, "prepared with another vocabulary or other parts"),
         ("none", 3, "none is not a corpus: it has no corpus.json"),
         ("other.txt", 3, "is not a corpus"),

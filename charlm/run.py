@@ -130,6 +130,8 @@ def open_run(path: Path, corpus: Path | None = None) -> Run:
     except (CharlmError, KeyError, TypeError, ValueError, AttributeError) as error:
         problem = error if isinstance(error, CharlmError) else repr(error)
         raise ModelError(f"{path / CONFIG}: {problem}") from None
+    if not is_file(path / VOCAB):
+        raise ModelError(f"{path} is not a charlm run (it has no {VOCAB})")
     return Run(path, config, Vocab.load(path / VOCAB), checked, corpus)
 
 

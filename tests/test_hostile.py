@@ -1,6 +1,7 @@
 """Runs that are damaged, of another time, or made to do harm: one line, and nothing is executed."""
 
 import json
+import os
 import pickle
 import resource
 import shutil
@@ -165,6 +166,39 @@ def test_row_15_sizes_and_numbers_beyond_all_measure(
     assert time.process_time() - started < 1
 
 
+def spoil_config(run: Path, section: str, **values: Any) -> None:
+    path = run / "config.json"
+    record = json.loads(path.read_text())
+    (record["config"][section] if section != "corpus" else record["corpus"]).update(values)
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("command", ["evaluate", "generate", "fill", "--resume", "--init-from"])
+def test_row_15_nothing_is_made_of_sizes_that_the_weights_do_not_have(
+    charlm: Charlm, run: Path, fill_run: Path, tmp_path: Path, text_file: Path, command: str
+) -> None:
+    arguments: dict[str, list[Any]] = {
+        "evaluate": ["evaluate", "-m", run, text_file],
+        "generate": ["generate", "-m", run],
+        "fill": ["fill", "-m", run, "a_c"],
+        "--resume": ["train", "--resume", run, "--max-steps", 30],
+        "--init-from": ["train", text_file, "--init-from", run, "--time", "5s", "-o", "new"],
+    }
+    if command == "fill":
+        shutil.rmtree(run)
+        shutil.copytree(fill_run, run)
+    charlm(*arguments[command][:1], "--help")
+    spoil_config(run, "model", hidden_size=20_000)
+    before, started = peak_memory(), time.process_time()
+    refused = charlm(*arguments[command])
+    assert time.process_time() - started < 1
+    assert peak_memory() - before < 50
+    assert refused.code == 4, refused
+    assert "the tensor " in refused.err.splitlines()[-1]
+    assert "config.json and vocab.json ask for float32" in refused.err.splitlines()[-1]
+    assert not (tmp_path / "new").exists()
+
+
 def test_row_15_sizes_unlike_the_weights_name_both(charlm: Charlm, run: Path) -> None:
     path = run / "config.json"
     record = json.loads(path.read_text())
@@ -188,14 +222,133 @@ def test_row_15_another_vocabulary_of_the_same_size_is_refused(charlm: Charlm, r
 
 @pytest.mark.parametrize(
     "facts",
-    [{}, {"step": 3}, {"step": "3"}, {"valid": 1}, {"epochs": None}, {"vocab": 5}],
-)
+    [
+        {}, {"step": 3}, {"step": "3"}, {"valid": 1}, {"epochs": None}, {"vocab": 5},
+        {"train_perplexity": None}, {"train_perplexity": "low"}, {"epochs": 10**400},
+        {"valid": {"perplexity": 10**400}}, {"step": 10**30},
+    ],
+)  # fmt: skip
 def test_row_15_facts_that_are_none(charlm: Charlm, run: Path, facts: dict[str, Any]) -> None:
     opened = open_run(run)
     whole = {} if not facts or facts == {"step": 3} else opened.facts
     write_tensors(run / MODEL, opened.weights, {**whole, **facts})
     refused = charlm("info", run)
     assert (refused.code, refused.err.count("\n")) == (4, 1), refused
+
+
+NUMBERS = st.integers() | st.floats() | st.booleans() | st.none() | st.text(max_size=3)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@given(
+    st.dictionaries(
+        st.sampled_from(["step", "epochs", "seconds", "train_perplexity", "x"]), NUMBERS
+    ),
+    st.none() | st.dictionaries(st.sampled_from(["perplexity", "whole", "unknown"]), NUMBERS),
+)
+def test_row_15_any_facts_are_shown_or_refused(
+    charlm: Charlm, trained: Path, run: Path, facts: dict[str, Any], valid: Any
+) -> None:
+    opened = open_run(trained)
+    write_tensors(run / MODEL, opened.weights, {**opened.facts, **facts, "valid": valid})
+    shown = charlm("info", run)
+    assert (shown.code, shown.err.count("\n")) in ((0, 0), (4, 1)), shown
+
+
+@pytest.mark.parametrize("value", ["many", None, [], -1, 1.5, float("inf"), float("nan"), "5"])
+def test_row_15_parts_that_are_no_numbers(charlm: Charlm, run: Path, value: Any) -> None:
+    whole = (run / "config.json").read_bytes()
+    parts = {"train": 3600, "valid": value, "test": 0}
+    spoil_config(run, "corpus", splits=parts)
+    refused = charlm("info", run)
+    assert (refused.code, refused.err.count("\n")) == (4, 1), refused
+    (run / "config.json").write_bytes(whole)
+    header = json.loads((run / "corpus" / "corpus.json").read_text())
+    (run / "corpus" / "corpus.json").write_text(json.dumps({**header, "splits": parts}))
+    refused = charlm("evaluate", "-m", run)
+    assert (refused.code, refused.err.count("\n")) == (3, 1), refused
+
+
+@pytest.mark.parametrize("digested", [True, False])
+def test_row_11_ids_that_are_damaged_are_one_line(
+    charlm: Charlm, run: Path, digested: bool
+) -> None:
+    ids = (run / "corpus" / "train.bin").read_bytes()
+    (run / "corpus" / "train.bin").write_bytes(ids[:10] + b"\xff" + ids[11:])
+    if not digested:
+        header = json.loads((run / "corpus" / "corpus.json").read_text())
+        del header["digests"]
+        (run / "corpus" / "corpus.json").write_text(json.dumps(header))
+    words = "SHA-256 is not the one" if digested else "it has the id 255, the vocabulary 9 tokens"
+    for command in (["evaluate", "--split", "train", "-m", run],
+                    ["train", "--max-steps", 30, "--resume", run],
+                    ["train", "-o", "new", "--max-steps", 5, run / "corpus"],
+                    ["generate", "-l", 5, "--novelty", "-m", run]):  # fmt: skip
+        refused = charlm(*command)
+        assert refused.code == 3, refused
+        assert words in refused.err.splitlines()[-1]
+        assert "train.bin is damaged" in refused.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "vocab.json", MODEL, "corpus/corpus.json", "corpus/vocab.json",
+             "corpus/train.bin", "checkpoints/last.safetensors", "samples.txt"]
+)  # fmt: skip
+def test_nobody_waits_for_a_pipe_in_the_place_of_a_file(
+    charlm: Charlm, run: Path, name: str
+) -> None:
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    resumed = charlm("train", "--resume", run, "--max-steps", 30)
+    assert resumed.code in (3, 4), resumed
+    assert resumed.err.splitlines()[-1].startswith("Error: ")
+    if not name.startswith(("checkpoints", "samples")):
+        refused = charlm("evaluate", "--split", "train", "--no-baselines", "-m", run)
+        assert (refused.code, refused.err.count("\n")) in ((3, 1), (4, 1)), refused
+
+
+# Everything that a run has, and the locks that are made in it.
+NAMES = ["config.json", "vocab.json", MODEL, "metrics.jsonl", "samples.txt", "checkpoints",
+         "checkpoints/last.safetensors", "checkpoints/previous.safetensors", "corpus", ".lock",
+         ".lock-holder"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_in_a_run_is_never_written_through(
+    charlm: Charlm, run: Path, tmp_path: Path, text_file: Path, name: str, dangling: bool
+) -> None:
+    victims = tmp_path / "victims"
+    victims.mkdir()
+    victim = victims / "victim"
+    if (run / name).exists() and not dangling:
+        shutil.move(run / name, victim)
+    else:
+        shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink(True)
+        if not dangling:
+            victim.write_bytes(b"precious")
+    (run / name).symlink_to(victim)
+    before = {path: path.read_bytes() for path in victims.rglob("*") if path.is_file()}
+
+    resumed = charlm("train", "--resume", run, "--max-steps", 30, "--sample-every", 5)
+    assert resumed.code in (3, 4), resumed
+    assert resumed.err.splitlines()[-1].startswith("Error: ")
+    small = ["--hidden-size", 8, "--max-steps", 2]
+    forced = charlm("train", text_file, *small, "-o", run, "--force")
+    if name.startswith(".lock"):
+        assert f"{name} is a link" in resumed.err
+        assert forced.code == 4
+    assert {p: p.read_bytes() for p in victims.rglob("*") if p.is_file()} == before
+
+
+def test_who_put_a_run_together_by_hand_may_read_through_links(
+    charlm: Charlm, run: Path, tmp_path: Path
+) -> None:
+    for name in (MODEL, "corpus"):
+        shutil.move(run / name, tmp_path / name)
+        (run / name).symlink_to(tmp_path / name)
+    for command in (["info", run], ["evaluate", "-m", run], ["generate", "-l", 5, "-m", run]):
+        assert charlm(*command).code == 0
 
 
 FORMATS = {

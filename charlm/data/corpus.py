@@ -23,7 +23,7 @@ import numpy.typing as npt
 import charlm
 from charlm.config import Config, DataConfig, TextConfig
 from charlm.data.drift import is_unlike
-from charlm.data.ids import ids_writer, open_ids
+from charlm.data.ids import ids_writer, map_ids, open_ids
 from charlm.data.measure import Measured, OnNote, OnRead, measure
 from charlm.data.source import Source
 from charlm.data.splits import SPLITS, Segment
@@ -42,6 +42,7 @@ class Corpus:
     """An opened corpus. `split` gives the ids of a part, memory-mapped.
 
     digests: the SHA-256 of each part's file; none where an older charlm made it.
+    just_made: by this process, which knows what it wrote.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Corpus:
     characters: int
     splits: dict[str, int]
     digests: Mapping[str, str] = field(default_factory=dict)
+    just_made: bool = field(default=False, compare=False, repr=False)
     _opened: dict[str, npt.NDArray[Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def split(self, name: str) -> npt.NDArray[Any]:
@@ -63,8 +65,11 @@ class Corpus:
         if not self.splits[name]:
             return np.empty(0, dtype=id_type(len(self.vocab)))
         if name not in self._opened:
-            path, digest = self.folder / f"{name}.bin", self.digests.get(name)
-            self._opened[name] = open_ids(path, len(self.vocab), digest)
+            path, size = self.folder / f"{name}.bin", len(self.vocab)
+            if not self.just_made:
+                self._opened[name] = open_ids(path, size, self.digests.get(name))
+            else:
+                self._opened[name] = map_ids(path, size)
         return self._opened[name]
 
     @property
@@ -113,7 +118,7 @@ def write_corpus(
         raise DataError(f"{source.label}: the text changed while it was being read; run it again")
     corpus = Corpus(
         folder, text, _nameless(data), measured.vocab,
-        sha256, measured.characters, measured.sizes, digests,
+        sha256, measured.characters, measured.sizes, digests, True,
     )  # fmt: skip
     measured.vocab.save(folder / "vocab.json")
     write_json(folder / HEADER, _header(corpus) | {"own_texts": [*source.held_out]})
@@ -176,6 +181,7 @@ def _header(corpus: Corpus) -> dict[str, Any]:
         "characters": corpus.characters,
         "tokens": corpus.tokens,
         "vocab_size": len(corpus.vocab),
+        "vocab_sha256": corpus.vocab.sha256,
         "splits": corpus.splits,
         "digests": dict(corpus.digests),
     }
@@ -206,11 +212,15 @@ def _from_header(folder: Path, header: dict[str, Any]) -> Corpus:
     if header["format"] > CORPUS_FORMAT:
         raise DataError(f"{folder} was made by a newer charlm (format {header['format']})")
     config = configured(Config(), {"text": header["text"], "data": header["data"]})
+    if not is_file(folder / "vocab.json"):
+        raise DataError(f"{folder} is not a corpus: it has no vocab.json")
     vocab = Vocab.load(folder / "vocab.json")
     if len(vocab) != header["vocab_size"]:
         raise DataError(
             f"{folder}: {HEADER} says {header['vocab_size']} tokens, vocab.json has {len(vocab)}"
         )
+    if header.get("vocab_sha256", vocab.sha256) != vocab.sha256:  # an older charlm did not tell
+        raise DataError(f"{folder / 'vocab.json'} is damaged: its tokens are not those of {HEADER}")
     return Corpus(
         folder, config.text, config.data, vocab, str(header["sha256"]),
         checked_count(header["characters"]), checked_splits(header["splits"]),

@@ -51,6 +51,12 @@ def ids_writer(path: Path) -> Iterator[IdsWriter]:
         yield IdsWriter(file, beside)
 
 
+def map_ids(path: Path, vocab_size: int) -> npt.NDArray[Any]:
+    """The ids in a file that is not empty, memory-mapped, unchecked."""
+    with naming(path):
+        return np.memmap(path, dtype=id_type(vocab_size), mode="r")
+
+
 def open_ids(path: Path, vocab_size: int, sha256: str | None) -> npt.NDArray[Any]:
     """The ids in a file that is not empty, memory-mapped, after a look at all of them.
 

@@ -4,8 +4,10 @@ No torch."""
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from charlm.config import ModelConfig
 from charlm.errors import ModelError
@@ -50,14 +52,18 @@ def check_shapes(path: Path, weights: Arrays, expected: Mapping[str, tuple[int, 
             raise ModelError(f"{path}: the tensor {name} {expected[name]} is missing")
         if name not in expected:
             raise ModelError(f"{path}: the tensor {name} {weights[name].shape} does not belong")
-        found = weights[name]
-        if found.shape != expected[name] or found.dtype != np.float32:
-            raise ModelError(
-                f"{path}: the tensor {name} is {found.dtype} {found.shape}, config.json and "
-                f"vocab.json ask for float32 {expected[name]}"
-            )
-        if not np.isfinite(found).all():
-            raise ModelError(f"{path}: the tensor {name} holds NaN or infinity")
+        check_tensor(path, name, weights[name], expected[name])
+
+
+def check_tensor(path: Path, name: str, found: npt.NDArray[Any], expected: tuple[int, ...]) -> None:
+    """Refuse a tensor of another shape or type, or not finite. Raises ModelError."""
+    if found.shape != expected or found.dtype != np.float32:
+        raise ModelError(
+            f"{path}: the tensor {name} is {found.dtype} {found.shape}, config.json and "
+            f"vocab.json ask for float32 {expected}"
+        )
+    if not np.isfinite(found).all():
+        raise ModelError(f"{path}: the tensor {name} holds NaN or infinity")
 
 
 def parameters(model: ModelConfig, vocab_size: int) -> int:

@@ -10,7 +10,7 @@ import torch
 from charlm.config import ModelConfig
 from charlm.errors import ModelError
 from charlm.model.network import load_weights, weights_of
-from charlm.model.shapes import check_shapes, expected_shapes
+from charlm.model.shapes import check_shapes, check_tensor, expected_shapes
 from charlm.run import CHECKPOINTS, LAST, MODEL, PREVIOUS
 from charlm.storage.files import exists, keep_copy, make_folder
 from charlm.storage.tensors import Arrays, read_tensors, write_tensors
@@ -127,10 +127,15 @@ def _restore_rest(checkpoint: Checkpoint, trainer: Trainer) -> None:
     arrays = checkpoint.arrays
     optimizer = trainer.optimizer.state_dict()
     entries: dict[int, dict[str, torch.Tensor]] = {}
+    parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
     for name, array in _below(arrays, "optimizer.").items():
         index, _, key = name.partition(".")
+        # A fused optimiser takes the sizes for granted, and would write beyond one too small.
+        shape = tuple(parameters[int(index)].shape)
+        check_tensor(checkpoint.path, f"optimizer.{name}", array, (1,) if key == "step" else shape)
         entries.setdefault(int(index), {})[key] = torch.from_numpy(array)
     trainer.optimizer.load_state_dict({**optimizer, "state": entries})
+    _check_state(checkpoint, trainer)
     parts = [torch.from_numpy(a).to(trainer.device) for a in _below(arrays, "state.").values()]
     trainer.state = None if not parts else parts[0] if len(parts) == 1 else (parts[0], parts[1])
     trainer.last_epoch.from_array(arrays["last_epoch"])
@@ -138,6 +143,22 @@ def _restore_rest(checkpoint: Checkpoint, trainer: Trainer) -> None:
     if trainer.device.type == "cuda" and "random.cuda" in arrays:
         torch.cuda.set_rng_state(torch.from_numpy(arrays["random.cuda"]), trainer.device)
     trainer.go_on_from(checkpoint.point)
+
+
+def _check_state(checkpoint: Checkpoint, trainer: "Trainer") -> None:
+    """Refuse a carried state of other sizes than the model has. Raises ModelError."""
+    model, batches = trainer.config.model, trainer.batches
+    layers = model.num_layers * model.directions
+    widths = [model.output_size, model.hidden_size]  # of the hidden state, and of a cell state
+    # Of windows, the last batch of an epoch may have fewer.
+    streams = [batches[i].inputs.shape[1] for i in (0, batches.per_epoch - 1)]
+    state = _below(checkpoint.arrays, "state.")
+    if len(state) not in (0, 2 if model.rnn_type == "lstm" else 1):
+        raise ModelError(f"{checkpoint.path}: its state is not that of a {model.rnn_type}")
+    for name, array in state.items():
+        fewer = array.ndim == 3 and array.shape[1] == streams[1]
+        shape = (layers, streams[1] if fewer else streams[0], widths[int(name)])
+        check_tensor(checkpoint.path, f"state.{name}", array, shape)
 
 
 def _below(arrays: Arrays, prefix: str) -> dict[str, Any]:

@@ -16,7 +16,39 @@ def test_the_card(charlm, trained: Path) -> None:
     assert lines[3] == "  vocabulary  9 tokens"
     assert lines[4].startswith("  corpus      corpus: train 3,600, valid 400 (SHA-256 ")
     assert lines[5].startswith("  trained     20 steps, ")
+    assert " in float32, train perplexity " in lines[5]
     assert "perplexity" in lines[6]
+    assert lines[7] == (
+        "  holds       its whole training text, in corpus/: leave that out to share the model alone"
+    )
+
+
+def test_how_the_text_was_prepared(
+    charlm, text_file: Path, tiny_options: list[str], tmp_path: Path
+) -> None:
+    options = ["--lowercase", "--reserve", "<x>", "--max-tokens", 2000]
+    assert charlm("train", text_file, *tiny_options, *options, "-o", "run").code == 0
+    assert charlm("info", "run").out.splitlines()[2] == (
+        "  text        level char, encoding utf-8, newlines lf, normalize none, lowercase True, "
+        "reserve <x>, max_tokens 2000"
+    )
+
+
+def test_what_a_run_holds_of_its_text(
+    charlm, text_file: Path, tiny_options: list[str], tmp_path: Path
+) -> None:
+    def held(run: str) -> str:
+        return charlm("info", run).out.splitlines()[7].removeprefix("  holds       ")
+
+    text = '[data]\ntext = "abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc"\n'
+    Path("config.toml").write_text(text)
+    assert charlm("train", "--config", "config.toml", *tiny_options, "-o", "own").code == 0
+    assert held("own").startswith("its whole training text, in corpus/ and config.json: ")
+    shutil.rmtree("own/corpus")
+    assert held("own").startswith("its whole training text, in config.json: ")
+    assert charlm("preprocess", text_file, "-o", "corpus").code == 0
+    assert charlm("train", "corpus", *tiny_options, "-o", "prepared").code == 0
+    assert held("prepared") == "no training text"
 
 
 def test_json(charlm, trained: Path) -> None:

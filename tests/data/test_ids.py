@@ -87,6 +87,16 @@ def test_a_corpus_checks_each_part_when_it_is_asked_for(tmp_path: Path) -> None:
         opened.split("train")
 
 
+def test_another_vocabulary_of_the_same_size_is_refused(tmp_path: Path) -> None:
+    build(tmp_path / "corpus")
+    path = tmp_path / "corpus" / "vocab.json"
+    record = json.loads(path.read_bytes())
+    record["tokens"][1], record["tokens"][2] = record["tokens"][2], record["tokens"][1]
+    path.write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"vocab.json is damaged: its tokens are not those of"):
+        open_corpus(tmp_path / "corpus")
+
+
 def test_what_was_checked_is_what_is_used(tmp_path: Path) -> None:
     build(tmp_path / "corpus")
     opened = open_corpus(tmp_path / "corpus")

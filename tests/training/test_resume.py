@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -279,3 +281,42 @@ def test_row_16_a_resume_point_of_another_model_is_refused(
     refused = charlm("train", "--resume", "a")
     assert refused.code == 4
     assert "config.json and vocab.json ask for" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        # A fused optimiser would write beyond the end of these.
+        ("optimizer.0.exp_avg", (3,), "float32 (3,), config.json and vocab.json ask for"),
+        ("optimizer.1.exp_avg_sq", (1,), "float32 (1,), config.json and vocab.json ask for"),
+        ("optimizer.0.step", (4, 4), "float32 (4, 4), config.json and vocab.json ask for"),
+        ("optimizer.99.step", (1,), "is no resume point of this run"),
+        ("state.0", (1, 4, 5), "float32 (1, 4, 5), config.json and vocab.json ask for"),
+        ("state.0", (1, 1, 16), "float32 (1, 1, 16), config.json and vocab.json ask for"),
+        ("state.2", (1, 4, 16), "its state is not that of a lstm"),
+        ("random.cpu", (3,), "is no resume point of this run"),
+    ],
+)
+def test_row_16_arrays_of_other_sizes_than_the_model_has(
+    charlm: Charlm, trained: Path, name: str, shape: tuple[int, ...], words: str
+) -> None:
+    shutil.copytree(trained, "run")
+    last = Path("run/checkpoints/last.safetensors")
+    arrays, facts = read_tensors(last)
+    arrays[name] = np.zeros(shape, arrays[name].dtype if name in arrays else np.float32)
+    write_tensors(last, arrays, facts)
+    refused = charlm("train", "--resume", "run", "--max-steps", 30)
+    assert refused.code == 4, refused
+    assert words in refused.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("options", [["--sampling", "random"], ["--bidirectional"]])
+def test_the_last_windows_of_an_epoch_may_be_fewer(
+    charlm: Charlm, text_file: Path, tiny_options: list[str], options: list[str]
+) -> None:
+    short = ["--set", "data.max_tokens=400", "--batch-size", "7"]
+    for steps in range(1, 9):
+        whole = [*tiny_options, *short, *options, "--max-steps", steps]
+        assert charlm("train", text_file, *whole, "-o", f"run-{steps}").code == 0
+        resumed = charlm("train", "--resume", f"run-{steps}", "--max-steps", 12)
+        assert resumed.code == 0, resumed

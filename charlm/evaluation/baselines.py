@@ -43,15 +43,18 @@ class Baselines:
     whole: bool = True
 
     def to_dict(self) -> dict[str, float | None]:
-        figures = {"unigram": self.unigram, "order_5": self.order_5, "xz": self.xz}
-        return {name: finite(nats) for name, nats in figures.items()}
+        return {**self._figures(), "tokens": self.tokens}
 
     def __str__(self) -> str:
         return ", ".join(
             f"{name.replace('_', '-')} {perplexity_of(nats):.3f}"
-            for name, nats in self.to_dict().items()
+            for name, nats in self._figures().items()
             if nats is not None
         )
+
+    def _figures(self) -> dict[str, float | None]:
+        figures = {"unigram": self.unigram, "order_5": self.order_5, "xz": self.xz}
+        return {name: finite(nats) for name, nats in figures.items()}
 
 
 def baselines(train: Ids, scored: Ids, vocab: Vocab) -> Baselines:

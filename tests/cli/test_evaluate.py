@@ -122,7 +122,7 @@ def test_baselines_stand_beside_the_score_and_a_model_worse_than_them_says_so(
     assert "perplexity of others that know the same training text: unigram " in shown.out
     assert "worse than the order-5 baseline" in shown.out
     figures = json.loads(charlm("evaluate", "-m", trained, "--json").out)
-    assert figures["baselines"].keys() == {"unigram", "order_5", "xz"}
+    assert figures["baselines"].keys() == {"unigram", "order_5", "xz", "tokens"}
     assert figures["baselines"]["order_5"] < figures["nats_per_char"]
     # The part has 399 characters: too few for xz, which counts in bytes.
     assert figures["baselines"]["xz"] is None

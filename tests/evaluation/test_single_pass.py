@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from charlm.config import ModelConfig
+from charlm.data.batches import MaskShape
 from charlm.data.vocab import UNK, UNK_ID, Ids, Vocab
 from charlm.evaluation import single_pass
-from charlm.evaluation.evaluator import evaluate
+from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.model.network import CharLM
 
 V = 9
@@ -214,3 +215,37 @@ def test_progress_is_told_and_begins_again_in_one_stream() -> None:
     eight = [tokens for streams, tokens in told if streams == 8]
     assert max(eight) == 6_999 // 8 * 8
     assert eight[: len(eight) // 2] == sorted(eight[: len(eight) // 2])
+
+
+def test_where_there_is_no_double_precision_none_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """MPS refuses a float64: what it gives is brought to the CPU before it is made one."""
+    whole = plainly(model_of(), IDS)[0]
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: OnTheCPU(self.numpy().copy()))
+    monkeypatch.setattr(torch.Tensor, "double", refuse)
+    with torch.inference_mode():
+        without = single_pass.SinglePass(model_of(), IDS, lambda *_: None)
+        without._precise = torch.float32
+        assert without.in_one_stream(len(IDS) - 1)[0] == pytest.approx(whole, rel=1e-6)
+    bidirectional = model_of(bidirectional=True)
+    score = evaluate_masked(bidirectional, IDS, VOCAB, window=50, mask=MaskShape(0.15, 3, 0.7))
+    assert math.isfinite(score.nats)
+
+
+class OnTheCPU(torch.Tensor):
+    """A tensor that has come from another device, and may be made double."""
+
+    @staticmethod
+    def __new__(cls: type, values: Any) -> Any:
+        return torch.from_numpy(values).as_subclass(cls)
+
+    def __init__(self, values: Any) -> None:
+        pass
+
+    def double(self) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor).to(torch.float64)
+
+
+def refuse(tensor: torch.Tensor) -> None:
+    raise TypeError("Cannot convert a MPS Tensor to float64 dtype")

@@ -21,6 +21,7 @@ from charlm.training.checkpoint import (
     restore_trainer,
     save_checkpoint,
 )
+from charlm.training.recorder import score_facts
 from charlm.training.trainer import Best, Trainer
 
 Make = Callable[..., Corpus]
@@ -233,6 +234,29 @@ def test_validation_is_the_evaluators_over_the_whole_part(
     whole = evaluate(trainer.model, corpus.split("valid"), corpus.vocab)
     assert whole.tokens == 49
     assert watcher.scores[-1][1] == whole.nats_per_token
+
+
+def test_a_validation_of_a_state_that_does_not_settle_reads_a_part_and_says_so(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlm.evaluation.evaluator.SHORTEST_STREAM", 200)
+    monkeypatch.setattr("charlm.training.trainer.UNSETTLED_TOKENS", 300)
+    corpus = make_corpus(nonsense(8000))
+    trainer, watcher = Trainer(tiny_config(model={"rnn_type": "rnn"}), corpus), Silence()
+    assert score_facts(trainer, trainer_score(trainer, watcher))["whole"] is True
+    trainer.model.rnn.weight_hh_l0.data *= 20
+    score = trainer_score(trainer, watcher)
+    assert score.tokens == 300
+    assert score_facts(trainer, score)["whole"] is False
+    assert score == evaluate(trainer.model, trainer.valid[:301], corpus.vocab, streams=1)
+
+
+def trainer_score(trainer: Trainer, watcher: Any) -> Any:
+    """What a validation of the moment tells the watcher."""
+    found = []
+    watcher.validated = lambda trainer, score, best: found.append(score)
+    trainer._validate(watcher)
+    return found[0]
 
 
 def test_streams_that_start_anew_start_from_zero(

@@ -64,6 +64,8 @@ EXPECTED = 0.75, 1.0
 MEASURING = 0.1
 # How many times as fast another device, or half the precision, must be to be chosen.
 WORTH_CHANGE = 1.2
+# And twice as many threads, which others on the machine may need.
+WORTH_THREADS = 1.05
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,9 @@ def _changes(config: Config, given: Given) -> Iterator[dict[str, str]]:
     """What may be faster: the processor instead of an accelerator, and half the precision."""
     if config.training.device == "auto" and pick_device("auto").type != "cpu":
         yield {"device": "cpu"}
-    if "precision" not in given.get("training", {}) and config.model.implementation == "torch":
+    # What half the precision costs was measured for the models that recipes are for.
+    tried = config.model.implementation == "torch" and not config.model.bidirectional
+    if tried and "precision" not in given.get("training", {}):
         yield {"precision": "bfloat16"}
 
 
@@ -219,7 +223,7 @@ def _with_threads(
     while True:
         tried = configured(config, {"training": {"threads": threads}})
         its_speed = speed(tried)
-        if best_speed is not None and (its_speed is None or its_speed <= best_speed):
+        if best_speed is not None and (its_speed is None or its_speed < WORTH_THREADS * best_speed):
             return best, best_speed
         best, best_speed = tried, its_speed
         if threads == most or its_speed is None:

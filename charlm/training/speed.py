@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -60,7 +61,9 @@ class Speed:
         )
         batch = Batch(ids[:-1], ids[1:], np.ones(training.batch_size, np.float32))
         with computing(training.threads), torch.random.fork_rng(devices=[]):
-            model = CharLM(config.model, self._vocab_size).to(pick_device(training.device))
+            # The first weights do not matter, and orthogonal ones take longer than a step.
+            shape = replace(config.model, init="torch")
+            model = CharLM(shape, self._vocab_size).to(pick_device(training.device))
             model.train()
             gradient = Gradient(model, config)
             optimizer = OPTIMIZERS[training.optimizer](model, training)

@@ -17,7 +17,7 @@ ORDER = [
     "model.device", "model.cells", "model.recurrence", "model.network",
     "evaluation.metrics", "evaluation.baselines", "evaluation.evaluator", "evaluation.dynamic",
     "generation.layers", "generation.stepper", "generation.torch_stepper", "generation.sampler",
-    "generation.novelty", "generation.filler",
+    "generation.novelty", "generation.shared_reader", "generation.filler",
     "training.optim", "training.gradient", "training.planner", "training.limits",
     "training.signals", "training.progress",
     "training.trainer", "training.checkpoint", "training.recorder", "training.session",

@@ -150,6 +150,25 @@ def test_what_texts_share_is_read_once(cell: str, monkeypatch: pytest.MonkeyPatc
     assert rows == [1, 2, 2, 4]
 
 
+def test_double_precision_is_for_the_cpu_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's GPUs have none."""
+    moved: list[torch.Tensor] = []
+    cpu, double = torch.Tensor.cpu, torch.Tensor.double
+
+    def to_cpu(self: torch.Tensor) -> torch.Tensor:
+        moved.append(cpu(self))
+        return moved[-1]
+
+    def to_double(self: torch.Tensor) -> torch.Tensor:
+        assert any(self is tensor for tensor in moved)
+        return double(self)
+
+    filler = filler_of(run)
+    monkeypatch.setattr(torch.Tensor, "cpu", to_cpu)
+    monkeypatch.setattr(torch.Tensor, "double", to_double)
+    assert filler.fill(with_gaps(run, "ab_def_"))
+
+
 def test_filling_is_always_the_same(run: Run) -> None:
     ids = with_gaps(run, "_b__ef_bc")
     assert filler_of(run).fill(ids, 4) == filler_of(run).fill(ids, 4)

@@ -21,7 +21,7 @@ ORDER = [
     "evaluation.metrics", "evaluation.baselines", "evaluation.single_pass",
     "evaluation.evaluator", "evaluation.dynamic",
     "generation.layers", "generation.stepper", "generation.torch_stepper", "generation.sampler",
-    "generation.novelty", "generation.filler",
+    "generation.novelty", "generation.shared_reader", "generation.filler",
     "training.optim", "training.gradient", "training.resume_point", "training.limits",
     "training.speed", "training.planner", "training.signals", "training.progress",
     "training.last_epoch", "training.trainer", "training.checkpoint", "training.samples",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from charlm.data.vocab import UNK_ID, Vocab
+from charlm.generation.shared_reader import SharedReader
 from charlm.generation.stepper import READ_AT_ONCE
 from charlm.model.cells import State
 from charlm.model.network import CharLM, map_state
@@ -59,6 +60,7 @@ class Filler:
         self._model, self._vocab = model, vocab
         self._mask = model.vocab_size
         self._device = model.head.weight.device
+        self._shared: SharedReader | None = None
 
     @torch.inference_mode()
     def fill(self, ids: Sequence[int | None], count: int = 1) -> list[Filling]:
@@ -66,6 +68,9 @@ class Filler:
         was_training = self._model.training
         self._model.eval()
         try:
+            # Anew each time: the weights may have changed.
+            model = self._model
+            self._shared = SharedReader(model) if SharedReader.can_read(model) else None
             text = torch.tensor([[self._mask if i is None else i for i in ids]])
             begin, beam = self._begun(text)
             for _ in range(sum(i is None for i in ids)):
@@ -135,13 +140,16 @@ class Filler:
             state = beam.state
             if state is not None:
                 state = map_state(state, partial(_rows, part=part))
-            place, score = self._read_gaps(texts[part], state)
+            if self._shared is None:
+                outputs, _ = self._model.read(texts[part].T.to(self._device), state)
+            else:
+                outputs = self._shared.read(beam.texts[part], beam.begin, beam.end, state)
+            place, score = self._at_gaps(texts[part], outputs)
             places.append(place + beam.begin)
             scores.append(score)
         return torch.cat(places), torch.cat(scores)
 
-    def _read_gaps(self, texts: Tensor, state: State | None) -> tuple[Tensor, Tensor]:
-        outputs, _ = self._model.read(texts.T.to(self._device), state)
+    def _at_gaps(self, texts: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
         gaps = (texts == self._mask).T
         some = gaps.any(1).nonzero()[:, 0]
         logits = self._model.head(outputs[some.to(self._device)])

@@ -8,6 +8,7 @@ from charlm.config import ModelConfig
 from charlm.data.vocab import UNK_ID, TokenCounter, build_vocab
 from charlm.generation import filler as module
 from charlm.generation.filler import BEAM, Filler, Filling
+from charlm.generation.shared_reader import SharedReader
 from charlm.model.cells import State
 from charlm.model.network import CharLM, open_model
 from charlm.run import Run, open_run
@@ -129,6 +130,43 @@ def test_what_stands_around_the_gaps_is_read_once(monkeypatch: pytest.MonkeyPatc
     ids = [*[VOCAB["a"]] * 5_000, None, VOCAB["b"], None, *[VOCAB["c"]] * 5_000]
     Filler(model_of("lstm", 1), VOCAB).fill(ids, 20)
     assert sum(read) < 10_000 + 200
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_what_texts_share_is_read_once(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And gives what reading each of them whole gives."""
+    model, rows = model_of(cell, 1), []
+    texts = torch.tensor([[1, 2, 3, 4, 5, 6] * 4]).repeat(40, 1)
+    texts[:20, 9], texts[::3, 20] = 2, 5
+    with torch.no_grad():
+        expected = model.read(texts.T)[0]
+        reader = SharedReader(model)
+        plain = reader._ways[0].forward
+        monkeypatch.setattr(
+            reader._ways[0], "forward", lambda x, h: rows.append(x.shape[1]) or plain(x, h)
+        )
+        found = reader.read(texts, 0, 24, None)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert rows == [1, 2, 2, 4]
+
+
+def test_double_precision_is_for_the_cpu_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's GPUs have none."""
+    moved: list[torch.Tensor] = []
+    cpu, double = torch.Tensor.cpu, torch.Tensor.double
+
+    def to_cpu(self: torch.Tensor) -> torch.Tensor:
+        moved.append(cpu(self))
+        return moved[-1]
+
+    def to_double(self: torch.Tensor) -> torch.Tensor:
+        assert any(self is tensor for tensor in moved)
+        return double(self)
+
+    filler = filler_of(run)
+    monkeypatch.setattr(torch.Tensor, "cpu", to_cpu)
+    monkeypatch.setattr(torch.Tensor, "double", to_double)
+    assert filler.fill(with_gaps(run, "ab_def_"))
 
 
 def test_filling_is_always_the_same(run: Run) -> None:

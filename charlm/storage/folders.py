@@ -156,6 +156,9 @@ def new_folder(
     try:
         lock = FolderLock(staging)
         yield staging
+        with naming(path):
+            _sync_all(staging)
+        # Looked at again at the last moment: a training may have begun there meanwhile.
         check_output(path, replace=replace, marks=marks, instead=instead)
         with naming(path):
             _put_in_place(staging, path, lock)
@@ -209,13 +212,16 @@ def check_output(path: Path, *, replace: bool, marks: tuple[str, ...], instead: 
         pass  # nobody is at work there
 
 
-def _put_in_place(staging: Path, path: Path, lock: FolderLock) -> None:
+def _sync_all(staging: Path) -> None:
     for folder, _, names in os.walk(staging):
         for name in set(names) - {LOCK, HOLDER}:
             files.before_operation("sync", Path(folder) / name)
             with (Path(folder) / name).open("rb+") as file:
                 sync(file.fileno())
         sync_folder(Path(folder))
+
+
+def _put_in_place(staging: Path, path: Path, lock: FolderLock) -> None:
     if os.name == "nt":
         lock.release()  # a folder with an open file in it cannot be renamed there
     files.before_operation("rename", path)

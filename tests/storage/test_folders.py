@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from charlm.errors import FileSystemError, ModelError
+from charlm.storage import files
 from charlm.storage import names as names_module
 from charlm.storage.files import write_bytes
 from charlm.storage.folders import HOLDER, LOCK, FolderLock, locked, new_folder, sweep
@@ -101,6 +102,29 @@ def test_a_lock_is_kept_when_the_folder_gets_its_name(tmp_path: Path) -> None:
     with locked(run):
         pass
     assert names(run) == [LOCK, "config.json"]
+
+
+def test_a_training_that_begins_in_a_run_that_is_being_replaced_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_bytes(b"old")
+    begun: list[FolderLock] = []
+
+    def begins(operation: str, path: Path) -> None:
+        if operation == "sync" and path.name == "large" and not begun:
+            begun.append(FolderLock(run))
+
+    monkeypatch.setattr(files, "before_operation", begins)
+    with (
+        pytest.raises(FileSystemError, match=f"run is in use by process {os.getpid()}"),
+        new_folder(run, replace=True, marks=("config.json",)) as staging,
+    ):
+        (staging / "large").write_bytes(b"new")
+    begun[0].release()
+    assert names(tmp_path) == ["run"]
+    assert (run / "config.json").read_bytes() == b"old"
 
 
 def test_a_folder_that_is_nobodys_has_no_lock(tmp_path: Path) -> None:

@@ -52,8 +52,9 @@ def text_source(name: str, text: str) -> Source:
 def sample_source() -> Source:
     """The bundled sample: Python's own language reference, as `help()` shows it.
 
-    Half a million characters of English that every CPython carries; where one lacks them, the
-    docstrings of the standard library's modules.
+    Half a million characters of English that every CPython carries, each version with changes of
+    its own, so that figures compare within one version only; where one lacks them, the docstrings
+    of the standard library's modules.
     """
     try:
         from pydoc_data.topics import topics

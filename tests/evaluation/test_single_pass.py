@@ -187,14 +187,17 @@ def test_streams_are_really_cut() -> None:
     assert widths == {5, 4, 1}
 
 
-def test_cells_far_apart_in_saturation_are_the_same() -> None:
-    h = torch.zeros(1, 3, 4)
-    c = torch.full((1, 3, 4), 50.0)
+def test_cells_far_apart_deep_in_saturation_are_the_same() -> None:
+    h = torch.zeros(1, 5, 4)
+    c = torch.full((1, 5, 4), 50.0)
     other = c.clone()
-    other[0, 0, 0], other[0, 1, 1], other[0, 2, 2] = 90, 0.5, math.nan
-    assert single_pass._same((h, c), (h, other)).tolist() == [True, False, False]
+    for row, cell in enumerate((90.0, 0.5, math.nan, -50.0, 12.0)):
+        other[0, row, row % 4] = cell
+    assert single_pass._same((h, c), (h, other)).tolist() == [True, False, False, False, False]
     assert single_pass._same(h + 1e-6, h).all()
     assert not single_pass._same(h + 1e-3, h).any()
+    # A state without bounds, as relu has it, is compared with its size.
+    assert single_pass._same(h + 1000.01, h + 1000).all()
 
 
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 1000, 10**8])

@@ -223,12 +223,19 @@ def _with_threads(
     while True:
         tried = configured(config, {"training": {"threads": threads}})
         its_speed = speed(tried)
-        if best_speed is not None and (its_speed is None or its_speed < WORTH_THREADS * best_speed):
-            return best, best_speed
+        if best_speed is not None and not _is_worth(its_speed, best_speed):
+            # Once more: something else may have had the processors for that moment.
+            its_speed = speed(tried)
+            if not _is_worth(its_speed, best_speed):
+                return best, best_speed
         best, best_speed = tried, its_speed
         if threads == most or its_speed is None:
             return best, best_speed
         threads = min(2 * threads, most)
+
+
+def _is_worth(its_speed: float | None, than: float) -> bool:
+    return its_speed is not None and its_speed > WORTH_THREADS * than
 
 
 def expected_nats(train: Ids, valid: Ids, vocab_size: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import median
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from charlm.model.shapes import parameters
 from charlm.training.gradient import Gradient
 from charlm.training.optim import OPTIMIZERS, clip
 
-# A measurement is as many steps as fit into a time, and at most so many.
-MOST_STEPS, MOST_SECONDS = 8, 1.0
+# A measurement is as many steps as fit into a time, and at most so many; the median counts.
+MOST_STEPS, MOST_SECONDS = 7, 1.0
 # Of what is left to measure in, a measurement may take this share.
 SHARE = 0.3
 
@@ -25,17 +26,19 @@ SHARE = 0.3
 class Speed:
     """`speed(config)`: tokens a second, or None where it cannot be trained here.
 
-    All measurements together take about `seconds`, the first one aside, which nothing tells the
-    length of: a config whose steps would not fit into what is left is not tried, and counts as one
-    that cannot be trained.
+    All measurements together take about `seconds`, the first step of all aside: that is when torch
+    imports and makes what training takes, measured or not. A config whose steps would not fit into
+    what is left is not tried, and counts as one that cannot be trained.
     """
 
     def __init__(
         self, vocab_size: int, seconds: float, now: Callable[[], float] = time.perf_counter
     ) -> None:
         self._vocab_size, self._left, self._now = vocab_size, seconds, now
-        # Of the step measured last, for each parameter of its model.
+        # Of the step measured last, for each parameter of its model; 0 before the first.
         self._seconds_a_parameter = 0.0
+        # Since when the time counts that is not yet taken off what is left.
+        self._since = 0.0
 
     def __call__(self, config: Config) -> float | None:
         training, size = config.training, parameters(config.model, self._vocab_size)
@@ -43,13 +46,13 @@ class Speed:
             return None
         if not trains_in(training.precision, pick_device(training.device), config.model.rnn_type):
             return None
-        started = self._now()
+        self._since = self._now()
         try:
             seconds = self._seconds_a_step(config)
         except (RuntimeError, MemoryError, OutOfMemoryError):  # or the device knows no such thing
             return None
         finally:
-            self._left -= self._now() - started
+            self._left -= self._now() - self._since
         self._seconds_a_parameter = seconds / size
         return training.seq_len * training.batch_size / seconds
 
@@ -76,7 +79,10 @@ class Speed:
                 return self._now() - started
 
             # The first pays for threads and memory that the others find ready.
-            taken = [step()]
-            while len(taken) <= MOST_STEPS and sum(taken) < most:
+            first = step()
+            if not self._seconds_a_parameter:
+                self._since = self._now()
+            taken: list[float] = []
+            while len(taken) < MOST_STEPS and sum(taken) < most:
                 taken.append(step())
-        return max(1e-9, sum(taken[1:]) / (len(taken) - 1) if len(taken) > 1 else taken[0])
+        return max(1e-9, median(taken or [first]))

@@ -369,11 +369,15 @@ def test_row_17_a_newer_format_is_refused(charlm: Charlm, run: Path, name: str) 
 
 def test_row_17_newer_weights_are_refused(charlm: Charlm, run: Path) -> None:
     opened = open_run(run)
-    write_tensors(run / MODEL, opened.weights, {**opened.facts, "format": 2})
+    write_tensors(
+        run / MODEL,
+        opened.weights,
+        {**opened.facts, "format": checkpoint_module.CHECKPOINT_FORMAT + 1},
+    )
     assert "made by a newer charlm" in charlm("generate", "-m", run).err
     last = run / "checkpoints" / "last.safetensors"
     arrays, facts = read_tensors(last)
-    write_tensors(last, arrays, {**facts, "format": 2})
+    write_tensors(last, arrays, {**facts, "format": checkpoint_module.CHECKPOINT_FORMAT + 1})
     assert "made by a newer charlm" in charlm("train", "--resume", run).err
 
 

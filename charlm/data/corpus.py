@@ -33,7 +33,7 @@ from charlm.errors import DataError, ModelError, UsageError
 from charlm.settings import configured, to_dict
 from charlm.storage.files import found, is_file, naming, write_json
 
-CORPUS_FORMAT = 1
+CORPUS_FORMAT = 2
 HEADER = "corpus.json"
 
 

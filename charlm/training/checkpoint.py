@@ -17,7 +17,7 @@ from charlm.storage.tensors import Arrays, read_tensors, write_tensors
 from charlm.training.resume_point import ResumePoint
 from charlm.training.trainer import Trainer
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         arrays, facts = read_tensors(path)
-        if facts.get("format") != CHECKPOINT_FORMAT:
+        if facts.get("format") not in range(1, CHECKPOINT_FORMAT + 1):
             raise ModelError(f"{path} was made by a newer charlm (format {facts.get('format')})")
     except ModelError as error:
         raise ModelError(f"{error}{_way_out(path)}") from None

@@ -2,6 +2,7 @@
 
 Data flows down this list, and each module imports only from those above it:
 
+    storage                  files that are written whole or not at all
     data.source, data.text   a text, read and cleaned in pieces
     data.vocab               its tokens <-> ids
     data.corpus              ids on disk, split in train, valid and test
@@ -9,8 +10,8 @@ Data flows down this list, and each module imports only from those above it:
     run                      a finished run opened for use: config, vocabulary, weights
     model.network            CharLM: ids, state -> logits, state
     evaluation               logits -> nats, bits per character, perplexity
-    training                 batches -> weights, checkpoints, metrics: a run
     generation               weights -> text, on NumPy alone
+    training                 batches -> weights, checkpoints, metrics, samples: a run
     cli                      one file a command
 
 Importing charlm imports neither torch nor numpy: the public names load when they are used.

@@ -127,7 +127,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the network is trained. With no limit set, `default_time` is the limit."""
+    """How the network is trained: by a limit, or as long as the text is worth (`limits.py`)."""
 
     time: float | None = setting(
         None, "train for this long, all included: 90s, 2m, 1h (else as the text is worth: to 10m)",
@@ -178,7 +178,7 @@ class TrainingConfig:
     )
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:N or mps")
     threads: int | None = setting(
-        None, "processors to compute with", at_least=1, at_most=LARGEST, chosen=True,
+        None, "processors to compute with", at_least=1, at_most=1024, chosen=True,
     )  # fmt: skip
     eval_every: int | None = setting(
         None, "steps between validations (by default, chosen from their cost)", at_least=1
@@ -273,6 +273,9 @@ def check(config: Config) -> None:
         given = getattr(data, share) not in (0, getattr(DataConfig(), share))
         if getattr(data, text) is not None and given:
             raise UsageError(f"data.{text} is a text of its own: drop data.{share}")
+    if data.vocab and (data.min_freq > 1 or data.reserve):
+        name = "min_freq" if data.min_freq > 1 else "reserve"
+        raise UsageError(f"data.vocab is a vocabulary already made: data.{name} has no part in it")
     if data.text is not None and data.input:
         raise UsageError("data.text and data.input both name a corpus: give one of them")
     limits = [k for k in ("time", "epochs", "max_steps") if getattr(training, k) is not None]

@@ -29,7 +29,7 @@ sys.exit(not ($wanted))" 2>/dev/null; then
 usable() {
     .venv/bin/python -c '' 2>/dev/null || return 1
     case $(grep '^command = ' .venv/pyvenv.cfg) in
-    *" $(pwd -P)/.venv") ;;
+    "" | *" $(pwd -P)/.venv") ;; # some tools that make one do not say
     *) return 1 ;;
     esac
 }

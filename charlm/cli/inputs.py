@@ -1,5 +1,6 @@
 """What commands read: texts as a source, vocabularies, runs."""
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -95,10 +96,14 @@ def find_run(name: str | None) -> Path:
     name = name or os.environ.get("CHARLM_MODEL")
     if name:
         return Path(name)
-    runs = [path.parent for path in RUNS.glob(f"*/{MODEL}")] if RUNS.is_dir() else []
-    if not runs:
+    ages = {}
+    # Not below hidden names: a run that is being made, or is on its way out, has one.
+    for model in RUNS.glob(f"[!.]*/{MODEL}") if RUNS.is_dir() else ():
+        with contextlib.suppress(OSError):  # gone since it was listed
+            ages[model.parent] = model.stat().st_mtime
+    if not ages:
         raise UsageError("there is no model here: train one with charlm train, or name one with -m")
-    return max(runs, key=lambda path: (path / MODEL).stat().st_mtime)
+    return max(ages, key=ages.__getitem__)
 
 
 def how_to_use(path: Path, model: ModelConfig) -> str:

@@ -151,6 +151,7 @@ def describe(
 ) -> str:
     """The plan in three lines. epochs: how many the time is likely to allow."""
     from charlm.model.shapes import parameters
+    from charlm.training.limits import most_seconds
 
     model, training = config.model, config.training
     parts = ", ".join(f"{part} {size:,}" for part, size in sizes.items() if size)
@@ -160,7 +161,7 @@ def describe(
         f"{training.max_steps:,} steps" if training.max_steps
         else f"{training.epochs:g} epochs" if training.epochs
         else f"{training.time:g} s in all" if training.time
-        else f"at most {training.default_time:g} s"
+        else f"at most {most_seconds(training):g} s"
     )  # fmt: skip
     return (
         f"text: {name}, vocabulary of {vocab_size:,}; {parts}\n"

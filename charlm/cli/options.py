@@ -116,9 +116,18 @@ def resolve(
 ) -> tuple[Config, Changes]:
     """The complete settings, and those that were given. Raises UsageError."""
     given = given_changes(options, config_file, assignments)
+    model = given.get("model", {})
+    if model.get("tied") and not {"hidden_size", "proj_size"} & model.keys() and not base:
+        # One matrix: whoever says how wide one end is, says it of the other.
+        given["model"] = {**model, **_other_end(model)}
     config = configured(base or Config(), given)
     check(config)
     return config, given
+
+
+def _other_end(model: dict[str, Any]) -> dict[str, Any]:
+    size = model.get("embedding_size")
+    return {} if size is None else {"hidden_size": size}
 
 
 def began() -> float:

@@ -26,10 +26,10 @@ def preprocess(
     """Read INPUT (files, folders, or - for standard input), clean it, build its vocabulary, and
     save it encoded and split, ready for charlm train."""
     from charlm.data.corpus import HEADER
-    from charlm.storage.folders import check_output, new_folder
+    from charlm.storage.folders import new_folder, try_output
 
     config, _ = resolve(options)
-    check_output(output, replace=force, marks=(HEADER,))
+    try_output(output, replace=force, marks=(HEADER,))
     vocab = load_vocab(Path(config.data.vocab)) if config.data.vocab else None
     source = texts_of(inputs, config)
     started = time.perf_counter()

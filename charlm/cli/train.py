@@ -46,6 +46,8 @@ TRAINING_SETTINGS = [
 FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")
 # What a training that is resumed may do otherwise than it began: when it ends, and what shows.
 LIMITS = ("time", "epochs", "max_steps")
+# Which the run does not keep: it has the texts themselves.
+NAMES = ("val", "test")
 FREE_TO_RESUME = (
     *LIMITS, "patience", "device", "threads", "precision", "save_every", "sample_every",
 )  # fmt: skip
@@ -101,7 +103,7 @@ def train(
     config, given = resolve(options, base=base, config_file=config_file, assignments=assignments)
     if start_run:
         _refuse_other_settings(config, start_run)
-    _refuse_unused(given, config)
+    _refuse_unused(given, config, start_run)
     _train(open_job(inputs or config.data.input, config, given, start_run),
            output, force, dry_run, as_json)  # fmt: skip
 
@@ -149,9 +151,10 @@ def _make_run(
             # Another training may have taken a name of our choice in the meantime.
             if named or not output.exists():
                 raise
-    if config.training.time or not (config.training.epochs or config.training.max_steps):
+    training = config.training
+    if not (training.epochs or training.max_steps or config.model.bidirectional):
         note(expectation(open_run(output).open_corpus()))
-    note(f"device: {pick_device(config.training.device)}; run: {output}")
+    note(f"device: {pick_device(training.device)}; run: {output}")
     return output
 
 
@@ -212,7 +215,7 @@ def _same_but_for_limits(run: "Run", given: Changes) -> Config:
     for section in given:
         for key, value in vars(getattr(config, section)).items():
             theirs = getattr(getattr(run.config, section), key)
-            free = FREE_TO_RESUME if section == "training" else ()
+            free = {"training": FREE_TO_RESUME, "data": NAMES}.get(section, ())
             if value != theirs and key not in free:
                 raise UsageError(
                     f"{section}.{key} is {value}, but {run.path} was begun with {theirs}; a "
@@ -229,8 +232,10 @@ def _check_precision(config: Config) -> None:
     check_precision(training.precision, pick_device(training.device), config.model.rnn_type)
 
 
-def _refuse_unused(given: Changes, config: Config) -> None:
+def _refuse_unused(given: Changes, config: Config, start_run: "Run | None") -> None:
     """Refuse what was asked for and would do nothing."""
+    if start_run and config.data.vocab:
+        raise UsageError("--vocab: the vocabulary is that of --init-from's run")
     if config.training.optimizer == "sgd" and given.get("training", {}).get("weight_decay"):
         raise UsageError("training.weight_decay goes with adamw; training.optimizer is sgd")
 

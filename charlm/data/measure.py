@@ -88,7 +88,8 @@ def count_tokens(
 
     tokens = [count(read) for read in source.texts]
     held_out = {part: sum(map(count, own.texts)) for part, own in source.held_out.items()}
-    for message in (*source.notes, *_marks(source.label, marks, counter)):
+    notes = [note for one in (source, *source.held_out.values()) for note in one.notes]
+    for message in (*notes, *_marks(source.label, marks, counter)):
         note(message)
     return Counted(counter, digest.hexdigest(), characters, tokens, held_out)
 

@@ -122,7 +122,7 @@ def computing(threads: int | None) -> Iterator[None]:
     A thread takes that over from the one that begins it, and keeps it: so this comes before all
     else that computes.
     """
-    before = torch.get_num_threads()
+    before, flushed = torch.get_num_threads(), _flushes_denormals()
     torch.set_flush_denormal(True)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -130,7 +130,12 @@ def computing(threads: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(flushed)
+
+
+def _flushes_denormals() -> bool:
+    """As it is with this thread: torch only tells how to set it."""
+    return bool(torch.tensor(1e-40) * 1 == 0)
 
 
 def conditions(device: torch.device) -> dict[str, str | int]:

@@ -6,6 +6,7 @@ left under temporary names is swept away by the next one that works in the same 
 
 import contextlib
 import ctypes
+import errno
 import os
 import secrets
 import warnings
@@ -161,7 +162,7 @@ def new_folder(
         # Looked at again at the last moment: a training may have begun there meanwhile.
         check_output(path, replace=replace, marks=marks, instead=instead)
         with naming(path):
-            _put_in_place(staging, path, lock)
+            _put_in_place(staging, path, lock, replace)
     except BaseException:
         if lock:
             lock.release()
@@ -195,6 +196,8 @@ def try_output(
 
 def check_output(path: Path, *, replace: bool, marks: tuple[str, ...], instead: str = "") -> None:
     """Refuse an output folder that is in the way, before any work is done."""
+    if path.name in ("", ".."):
+        raise UsageError(f"the output {path} has no name of its own; give one, as in ./NAME")
     if not exists(path):
         return
     if not is_folder(path):
@@ -221,12 +224,17 @@ def _sync_all(staging: Path) -> None:
         sync_folder(Path(folder))
 
 
-def _put_in_place(staging: Path, path: Path, lock: FolderLock) -> None:
+def _put_in_place(staging: Path, path: Path, lock: FolderLock, replace: bool) -> None:
     if os.name == "nt":
         lock.release()  # a folder with an open file in it cannot be renamed there
     files.before_operation("rename", path)
-    if not path.exists():
-        staging.rename(path)
+    if not replace or not path.exists():
+        try:
+            staging.rename(path)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                raise UsageError(f"the output {path} was made by another in the meantime") from None
+            raise
     elif _exchanged(staging, path):
         remove(staging)
     else:

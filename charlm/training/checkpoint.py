@@ -54,6 +54,13 @@ def find_checkpoint(run: Path) -> Path:
     return path
 
 
+def go_back_to(path: Path) -> None:
+    """Make a resume point that is not the last one so; a damaged `last` is never kept for it."""
+    if path.name == PREVIOUS:
+        read_tensors(path)
+        keep_copy(path, path.with_name(LAST))
+
+
 def open_checkpoint(path: Path) -> Checkpoint:
     """Read a resume point.
 

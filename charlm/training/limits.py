@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from charlm.config import TrainingConfig
 from charlm.errors import UsageError
+from charlm.model.device import pick_device
 from charlm.training.resume_point import ResumePoint
 
 # The first steps pay for threads and memory that later ones find ready.
@@ -19,6 +20,8 @@ PROVISIONAL_STEPS = 1000
 # Where no limit is given, more epochs than these are not worth their time; but a short text, whose
 # epochs are a step or two, is worth some steps too.
 MOST_EPOCHS, LEAST_STEPS = 20.0, 1500
+# And the most time is less on a GPU, which does more in it.
+GPU_SECONDS = 180.0
 # A later change of the machine's speed counts once it would move the end by this share.
 TOLERANCE = 0.02
 SHORTEST_STEP = 1e-7
@@ -154,6 +157,12 @@ def validation_steps(tokens: int, tokens_per_step: int) -> float:
     return VALIDATION_COST * tokens / tokens_per_step
 
 
+def most_seconds(settings: TrainingConfig) -> float:
+    """How long a training takes at most where no limit is given."""
+    most = settings.default_time
+    return most if pick_device(settings.device).type == "cpu" else min(most, GPU_SECONDS)
+
+
 def worth_steps(steps_per_epoch: float) -> int:
     """How many steps a text is worth where no limit is given."""
     return max(LEAST_STEPS, round(MOST_EPOCHS * steps_per_epoch))
@@ -182,7 +191,7 @@ def make_limit(
         return StepLimit(max(1, round(settings.epochs * steps_per_epoch)))
     if before and before.planned and before.limits == limits_of(settings):
         return StepLimit(before.total_steps, planned=True)
-    seconds = settings.time or settings.default_time
+    seconds = settings.time or most_seconds(settings)
     spent, first_step = (before.seconds_of_all, before.step) if before else (0.0, 0)
     if seconds <= spent:
         raise UsageError(

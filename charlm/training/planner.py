@@ -20,7 +20,7 @@ from charlm.errors import UsageError
 from charlm.evaluation.baselines import ORDER, interpolated
 from charlm.model.device import check_precision, pick_device, usable_cores
 from charlm.settings import configured
-from charlm.training.limits import worth_steps
+from charlm.training.limits import most_seconds, worth_steps
 from charlm.training.speed import Speed
 
 Given = Mapping[str, Mapping[str, Any]]
@@ -56,7 +56,6 @@ MOST_UNITS = ((300, 32), (5_000, 64), (50_000, 128), (150_000, 256))
 SPARSE, SPARSE_RATE = 4.0, 2e-4
 # AdamW's rates are next to nothing to SGD, which takes one so large where gradients are clipped.
 SGD_RATE = 1.0
-GPU_SECONDS = 180.0
 # Of what five tokens of context give on so many tokens: where the trainings that were tried ended.
 SAMPLE_TOKENS = 200_000
 EXPECTED = 0.75, 1.0
@@ -95,7 +94,7 @@ def plan(
     if "precision" in given.get("training", {}):
         device = pick_device(training.device)
         check_precision(training.precision, device, config.model.rnn_type)
-    seconds = training.time or _most_seconds(config)
+    seconds = training.time or most_seconds(training)
     speed = speed or Speed(vocab_size, MEASURING * max(0.0, seconds - elapsed()))
     asked, worth = _epochs_asked(config, train_tokens), _epochs_worth(config, train_tokens)
 
@@ -203,7 +202,7 @@ def _changes(config: Config, given: Given) -> Iterator[dict[str, str]]:
     """What may be faster: the processor instead of an accelerator, and half the precision."""
     if config.training.device == "auto" and pick_device("auto").type != "cpu":
         yield {"device": "cpu"}
-    # What half the precision costs was measured for the models that recipes are for.
+    # What half the precision costs was measured, for every cell, of models that read one way.
     tried = config.model.implementation == "torch" and not config.model.bidirectional
     if tried and "precision" not in given.get("training", {}):
         yield {"precision": "bfloat16"}
@@ -219,7 +218,8 @@ def _with_threads(
     if "threads" in given.get("training", {}) or pick_device(config.training.device).type != "cpu":
         return config, speed(config)
     most = min(torch.get_num_threads(), usable_cores())
-    best, best_speed, threads = config, None, min(threads or 1, most)
+    best, best_speed = config, None
+    threads = min(threads or 1, most)
     while True:
         tried = configured(config, {"training": {"threads": threads}})
         its_speed = speed(tried)
@@ -228,8 +228,10 @@ def _with_threads(
             its_speed = speed(tried)
             if not _is_worth(its_speed, best_speed):
                 return best, best_speed
+        if its_speed is None:
+            return config, None
         best, best_speed = tried, its_speed
-        if threads == most or its_speed is None:
+        if threads == most:
             return best, best_speed
         threads = min(2 * threads, most)
 
@@ -245,9 +247,3 @@ def expected_nats(train: Ids, valid: Ids, vocab_size: int) -> tuple[float, float
     """
     sample = interpolated(train[-SAMPLE_TOKENS:], valid[: SAMPLE_TOKENS // 10], vocab_size, ORDER)
     return EXPECTED[0] * min(sample), EXPECTED[1] * min(sample)
-
-
-def _most_seconds(config: Config) -> float:
-    """What a training takes at most where no limit is given."""
-    most = config.training.default_time
-    return most if pick_device(config.training.device).type == "cpu" else min(most, GPU_SECONDS)

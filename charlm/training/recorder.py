@@ -135,10 +135,8 @@ def score_facts(trainer: Trainer, score: Score | None) -> dict[str, Any] | None:
     """A validation's figures; `whole`: whether it read all of the part (see `eval_tokens`)."""
     if score is None:
         return None
-    read_all = score.masked or score.tokens == len(trainer.valid) - 1
-    return {
-        **score.to_dict(), "split": "valid", "whole": trainer.validates_on_all and read_all,
-    }  # fmt: skip
+    whole = score.masked or score.tokens == trainer.corpus.splits["valid"] - 1
+    return {**score.to_dict(), "split": "valid", "whole": trainer.validates_on_all and whole}
 
 
 def _with_precision(

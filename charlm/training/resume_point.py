@@ -18,6 +18,7 @@ class ResumePoint:
     last_milestone, last_validation: the steps of them
     best: nats per token (as a text: it may be infinite) and step of the best validation, and how
         many have failed to better it since; best_score: that validation's
+    valid_tokens: of the validation part, so many are read
     limits: `limits_of` the settings that it was trained by
     seconds: of training, seconds_of_all: of the commands, all else included
     logged: bytes of each log
@@ -34,6 +35,7 @@ class ResumePoint:
     last_validation: int
     best: tuple[str, int, int]
     limits: tuple[float | None, ...]
+    valid_tokens: int | None = None
     seconds: float = 0.0
     seconds_of_all: float = 0.0
     best_score: Score | None = None
@@ -54,12 +56,13 @@ class ResumePoint:
             score = known["best_score"]
             known |= {
                 "best": (str(float(nats)), int(step), int(failures)),
-                "best_score": None if score is None else Score(**score),
+                "best_score": None if score is None else checked_score(score),
                 "limits": tuple(known["limits"]),
                 "logged": {str(name): int(size) for name, size in known["logged"].items()},
                 "precisions": tuple((int(s), str(p)) for s, p in known.get("precisions", ())),
                 "conditions": dict(known.get("conditions", {})),
                 **{name: int(known[name]) for name in COUNTS},
+                "valid_tokens": None if (n := known.get("valid_tokens")) is None else int(n),
                 **{name: float(known[name]) for name in ("seconds", "seconds_of_all")},
             }
             point = cls(**known)
@@ -68,6 +71,14 @@ class ResumePoint:
         if min(point.step, point.tokens, point.parts - 1, point.total_steps) < 0:
             raise ModelError(f"{path} is no resume point: it counts below zero")
         return point
+
+
+def checked_score(score: Mapping[str, Any]) -> Score:
+    """Raises TypeError or ValueError where it is none."""
+    found = Score(**score)
+    if not isinstance(found.nats, int | float) or type(found.tokens) is not int or found.tokens < 1:
+        raise ValueError(f"{found.nats!r} nats of {found.tokens!r} tokens")
+    return found
 
 
 COUNTS = ("step", "tokens", "parts", "total_steps", "last_milestone", "last_validation")

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import Signals
 from typing import Any
@@ -28,6 +28,7 @@ from charlm.storage.folders import locked, sweep
 from charlm.training.checkpoint import (
     Checkpoint,
     checked_weights,
+    go_back_to,
     open_checkpoint,
     restore_trainer,
 )
@@ -102,6 +103,7 @@ def train_run(
         sweep(path / CHECKPOINTS, ours=True)
         run = open_run(path, corpus)
         if checkpoint:
+            go_back_to(checkpoint)
             trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), started)
         else:
             trainer = Trainer(config, run.open_corpus(), started=started)
@@ -136,6 +138,9 @@ def _resumed(
 ) -> tuple[Trainer, Recorder]:
     """Both as they were when the checkpoint was saved; the run gets its new limits."""
     point, asked = checkpoint.point, config
+    if not point.precisions:  # an older charlm's
+        begun = (0, run.config.training.precision)
+        point = replace(point, precisions=(begun,))
     config = _in_a_precision_of_this_machine(config)
     checked_weights(checkpoint, config.model, len(run.vocab))  # before a model is made of it
     corpus = run.open_corpus()

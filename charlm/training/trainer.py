@@ -31,8 +31,8 @@ SECONDS_BETWEEN_SAVES = 60.0
 LEAST_STEPS_TO_GIVE_UP = 500
 # How many tokens are enough to tell how frequent each is.
 MOST_COUNTED = 1 << 22
-# A validation of a model whose state does not settle has no streams to be quick with: it reads no
-# more than so many tokens, a second or so of work, and says so by the tokens that it counts.
+# A validation of a model whose state does not settle has no streams to be quick with: it, and those
+# after it, read no more than so many tokens, a second or so of work, and their figures say so.
 UNSETTLED_TOKENS = 20_000
 
 
@@ -255,6 +255,8 @@ class Trainer:
             score = evaluate(
                 self.model, self.valid, self.corpus.vocab, unsettled_tokens=UNSETTLED_TOKENS
             )
+            # From here on as much for every validation, so that they can be compared.
+            self.valid = self.valid[: score.tokens + 1]
         watcher.validated(self, score, self.best.take(score, self.done))
 
     def resume_point(self, **of_the_command: Any) -> ResumePoint:
@@ -269,6 +271,7 @@ class Trainer:
             last_milestone=self.last_milestone,
             last_validation=self.last_validation,
             best=(str(best.nats_per_token), best.step, best.failures),
+            valid_tokens=len(self.valid),
             limits=limits_of(self.config.training),
             conditions=conditions(self.device),
             **of_the_command,
@@ -278,5 +281,6 @@ class Trainer:
         """Take over the counters of a resume point; the arrays come by `checkpoint.restore`."""
         self.done, self.tokens, self.gradient.parts = point.step, point.tokens, point.parts
         self.last_milestone, self.last_validation = point.last_milestone, point.last_validation
+        self.valid = self.valid[: point.valid_tokens]
         nats, step, failures = point.best
         self.best = Best(float(nats), step, failures)

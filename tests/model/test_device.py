@@ -115,6 +115,10 @@ def test_threads_and_denormals_are_as_before_after_the_block() -> None:
         assert torch.get_num_threads() == before + 1
         assert (tiny * 1e-10).item() == 0
         assert conditions(CPU)["threads"] == before + 1
+        # A block within the block leaves it as it was.
+        trains_in("bfloat16", CPU, "lstm")
+        assert torch.get_num_threads() == before + 1
+        assert (tiny * 1e-10).item() == 0
     assert torch.get_num_threads() == before
     assert (tiny * 1e-10).item() != 0
 

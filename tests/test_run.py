@@ -22,6 +22,9 @@ def test_a_run_is_found_by_name_then_environment_then_age(
         if name != "unfinished":
             (tmp_path / "runs" / name / MODEL).touch()
             os.utime(tmp_path / "runs" / name / MODEL, (age, age))
+    # What a --force that was killed leaves is no run.
+    (tmp_path / "runs" / ".book.0a-1-f-2.tmp").mkdir()
+    (tmp_path / "runs" / ".book.0a-1-f-2.tmp" / MODEL).touch()
     assert find_run(None) == Path("runs/newest")
     monkeypatch.setenv("CHARLM_MODEL", "elsewhere")
     assert find_run(None) == Path("elsewhere")

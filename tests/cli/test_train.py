@@ -155,6 +155,10 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--tied"], 2, "model.tied needs model.embedding_size (64) equal to model.hidden_size "
          "(256)"),
         (["--config", "no.toml"], 2, "cannot read the config no.toml: No such file or directory"),
+        (["--vocab", "v.json", "--min-freq", "2"], 2,
+         "data.vocab is a vocabulary already made: data.min_freq has no part in it"),
+        (["--optimizer", "sgd", "--weight-decay", "0.1"], 2,
+         "training.weight_decay goes with adamw; training.optimizer is sgd"),
         (["--device", "cuda:7"], 2, "--device cuda:7: this machine has cpu"),
         (["--seq-len", "9000"], 3, "the train part has 3600 tokens, need at least 9001 for a "
          "window of 9000: give more text or a smaller --seq-len"),
@@ -186,6 +190,17 @@ def test_row_20_a_text_too_short_leaves_nothing(charlm, tmp_path: Path, data: by
         f"Error: ./a.txt: the text has {len(data)} tokens, need at least 11"
     )
     assert {path.name for path in tmp_path.rglob("*")} == {"a.txt"}
+
+
+def test_the_width_of_a_tied_matrix_is_said_once(charlm, text_file: Path) -> None:
+    options = ["--tied", "--embedding-size", "24", "--max-steps", "2", "--json"]
+    run = json.loads(charlm("train", text_file, *options).out)["run"]
+    assert open_run(Path(run)).config.model.hidden_size == 24
+
+
+def test_of_a_model_that_fills_gaps_no_perplexity_is_expected(charlm, text_file: Path) -> None:
+    options = ["--bidirectional", "--hidden-size", "8", "--time", "1s"]
+    assert "expected" not in charlm("train", text_file, *options).err
 
 
 def test_a_corpus_is_trained_on_alone(charlm, text_file: Path) -> None:

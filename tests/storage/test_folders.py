@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from charlm.errors import FileSystemError, ModelError
+from charlm.errors import FileSystemError, ModelError, UsageError
 from charlm.storage import files
 from charlm.storage import names as names_module
 from charlm.storage.files import write_bytes
@@ -125,6 +125,35 @@ def test_a_training_that_begins_in_a_run_that_is_being_replaced_keeps_it(
     begun[0].release()
     assert names(tmp_path) == ["run"]
     assert (run / "config.json").read_bytes() == b"old"
+
+
+def test_a_name_that_another_has_taken_in_the_last_moment_is_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+
+    def another_is_quicker(operation: str, path: Path) -> None:
+        if operation == "rename" and not run.exists():
+            run.mkdir()
+            (run / "config.json").write_text("theirs")
+
+    monkeypatch.setattr(files, "before_operation", another_is_quicker)
+    with (
+        pytest.raises(UsageError, match="run was made by another in the meantime"),
+        new_folder(run, marks=("config.json",)) as folder,
+    ):
+        (folder / "config.json").write_text("mine")
+    assert (run / "config.json").read_text() == "theirs"
+    assert names(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/..", "/"])
+def test_an_output_without_a_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="has no name of its own"), new_folder(Path(name)):
+        pass
 
 
 def test_a_folder_that_is_nobodys_has_no_lock(tmp_path: Path) -> None:

@@ -4,15 +4,19 @@ import random
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from charlm.config import TrainingConfig
+from charlm.training import limits
 from charlm.training.limits import (
     CLOSING_SECONDS,
     StepLimit,
     TimeLimit,
     make_limit,
+    most_seconds,
     validation_steps,
     validations,
+    worth_steps,
 )
 
 
@@ -100,8 +104,44 @@ def test_the_number_of_steps_is_as_asked() -> None:
     assert total(epochs=0.001) == 1
 
 
-def test_without_a_limit_there_is_the_default_time() -> None:
+def test_without_a_limit_there_is_the_default_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(make_limit(TrainingConfig(), 40, 1.0, 0.0), TimeLimit)
+    assert most_seconds(TrainingConfig()) == TrainingConfig().default_time
+    monkeypatch.setattr(limits, "pick_device", lambda name: torch.device("cuda"))
+    assert most_seconds(TrainingConfig()) == limits.GPU_SECONDS
+
+
+def train_short(step_seconds: float, most_steps: int, seconds: float = 600.0) -> tuple[float, int]:
+    """A training that is to make so many steps at most: its seconds and steps."""
+    clock = Clock()
+    limit = TimeLimit(seconds, clock.time, validation_steps=0.05, most_steps=most_steps, now=clock)
+    step = 0
+    while step < limit.total:
+        clock.time += step_seconds
+        step += 1
+        limit.after_step(step)
+    return clock.time - 100.0, step
+
+
+def test_a_text_is_trained_on_for_as_many_steps_as_it_is_worth_or_for_the_time() -> None:
+    assert worth_steps(0.5) == 1500
+    assert worth_steps(1000) == 20_000
+    assert train_short(0.003, 1500)[1] == 1500
+    taken, steps = train_short(10.0, 1500)
+    assert 540 <= taken <= 605
+    assert steps < 61
+
+
+def test_a_clock_that_stands_still_is_no_division_by_zero() -> None:
+    limit = TimeLimit(60, 0.0, validation_steps=1.0, now=lambda: 0.0)
+    for step in range(1, 40):
+        limit.after_step(step)
+    assert limit.total > 40
+
+
+def test_first_steps_beyond_the_time_are_the_last() -> None:
+    _, totals = train(15, lambda t: 20.0)
+    assert len(totals) == 1
 
 
 def test_validations_take_a_small_share_of_the_time() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from charlm.errors import FileSystemError
 from charlm.model.device import trains_in
 from charlm.run import open_run
 from charlm.storage.tensors import digest, read_tensors, write_tensors
@@ -233,8 +234,22 @@ def test_the_same_settings_are_no_change(
     assert charlm("train", "--resume", "run", "--dry-run").code == 0
 
 
-def test_row_11_a_damaged_resume_point_is_refused_and_the_one_before_named(
+def full_disk(*arguments: Any) -> None:
+    raise FileSystemError("the disk is full")
+
+
+def test_a_config_that_named_texts_of_their_own_may_be_given_again(
     charlm: Charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    Path("held-out.txt").write_text(text_file.read_text()[:300])
+    Path("own.toml").write_text('data.val = "held-out.txt"')
+    options = ["--config", "own.toml"]
+    assert charlm("train", text_file, *tiny_options, *options, "-o", "run").code == 0
+    assert charlm("train", "--resume", "run", *options).code == 0
+
+
+def test_row_11_a_damaged_resume_point_is_refused_and_the_one_before_named(
+    charlm: Charlm, text_file: Path, tiny_options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = [*tiny_options, "--save-every", "8"]
     assert charlm("train", text_file, *options, "-o", "run").code == 0
@@ -249,7 +264,15 @@ def test_row_11_a_damaged_resume_point_is_refused_and_the_one_before_named(
     assert charlm("train", "--resume", previous).code == 0
     assert read_tensors(last)[1]["step"] == 20
 
+    # To have gone back is to have made it the last: what was damaged is not kept in its place.
     last.write_bytes(whole[:-1])
+    with monkeypatch.context() as patch:
+        patch.setattr("charlm.training.checkpoint.write_tensors", full_disk)
+        assert charlm("train", "--resume", previous, "--max-steps", 40).code == 5
+    assert read_tensors(last)[1] == read_tensors(previous)[1]
+
+    last.write_bytes(whole[:-1])
+    previous.unlink()
     previous.write_bytes(b"")
     assert "previous.safetensors is damaged too" in charlm("train", "--resume", "run").err
     last.unlink()

@@ -249,6 +249,12 @@ def test_a_validation_of_a_state_that_does_not_settle_reads_a_part_and_says_so(
     assert score.tokens == 300
     assert score_facts(trainer, score)["whole"] is False
     assert score == evaluate(trainer.model, trainer.valid[:301], corpus.vocab, streams=1)
+    # So do those after it, which are compared with it; and those after a resume.
+    trainer.model.rnn.weight_hh_l0.data /= 20
+    assert trainer_score(trainer, watcher).tokens == 300
+    resumed = Trainer(trainer.config, corpus)
+    resumed.go_on_from(trainer.resume_point())
+    assert trainer_score(resumed, watcher).tokens == 300
 
 
 def trainer_score(trainer: Trainer, watcher: Any) -> Any:

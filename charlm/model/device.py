@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -122,6 +123,8 @@ def computing(threads: int | None) -> Iterator[None]:
     A thread takes that over from the one that begins it, and keeps it: so this comes before all
     else that computes.
     """
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)  # NumPy looks for denormals once, and older ones warn where there are none
     before, flushed = torch.get_num_threads(), _flushes_denormals()
     torch.set_flush_denormal(True)
     if threads is not None:

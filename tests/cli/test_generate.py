@@ -211,7 +211,6 @@ def test_rules_narrow_the_choice(charlm, trained: Path) -> None:
         (["--prefix-file", "none"], "none: there is no such file or folder"),
         (["--on-unknown", "cry"], "Invalid value for '--on-unknown': 'cry' is not one of 'error', "
          "'skip', 'replace' (see charlm generate --help)"),
-        (["--zzz"], "No such option '--zzz' (see charlm generate --help)"),
     ],
 )  # fmt: skip
 def test_row_34_mistakes(charlm, trained: Path, arguments: list[str], message: str) -> None:

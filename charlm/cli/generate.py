@@ -3,7 +3,7 @@
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # On a pipe, text is passed on at least this often; on a terminal, at once.
 FLUSH_SECONDS = 0.05
 SEPARATOR = "-" * 8
+# A shorter one would be over before it is known how many threads pay.
+LONG_TEXT = 10_000
 # Of a text's characters: where as many are backslashes, as in source code, \n is meant as typed.
 CODE_SHARE = 0.001
 
@@ -85,9 +87,10 @@ def generate(
         raise UsageError("--stop needs a text that is not empty")
     shown, ids = _read_prefix(prefix, prefix_file, run, settings)
     seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
-    sampler = Sampler(_engine(run, device), run.vocab, settings)
+    engine = _engine(run, device)
+    sampler = Sampler(engine, run.vocab, settings)
     samples = sampler.start(ids)
-    stream = sampler.stream(ids, samples, seed)
+    stream = _threaded(engine, settings, sampler.stream(ids, samples, seed))
     # Opened beforehand: where it is gone, nothing is generated for nothing.
     training = run.open_corpus().split("train") if report else None
     streams = len(samples) == 1 and not no_stream and not as_json
@@ -157,6 +160,19 @@ def _engine(run: "Run", device: str | None) -> "Engine":
     from charlm.model.network import open_model
 
     return TorchStepper(open_model(run, device))
+
+
+def _threaded(
+    engine: "Engine", settings: GenerationConfig, stream: Iterator[tuple[int, str]]
+) -> Iterator[tuple[int, str]]:
+    """A long text by as many of NumPy's threads as pay."""
+    from charlm.generation.stepper import Stepper
+
+    if settings.length * settings.num_samples < LONG_TEXT or not isinstance(engine, Stepper):
+        return stream
+    from charlm.generation.blas import in_fitting_threads
+
+    return in_fitting_threads(engine, settings.num_samples, stream)
 
 
 def _read_prefix(

@@ -26,6 +26,11 @@ ROW_BY_ROW = 8
 LARGEST_TABLE = 1 << 24
 
 
+# A product has a multiple of so many columns. Threads that share it out then compute each as one
+# alone would, to the bit; otherwise the last columns may be rounded differently.
+WIDTH = 64
+
+
 @dataclass(frozen=True)
 class CellWeights:
     """A layer's weights as torch keeps them, the gates one below the other.
@@ -76,21 +81,24 @@ class LayerState:
     """What a layer carries from step to step, and the scratch arrays of a step.
 
     output: (B, P + 1), h and a one; c: (B, H), an LSTM's cell; full: (B, H), h before its
-    projection. products: (B, G*H + A), all that the output is multiplied by: `gates`, U h + b_u, in
-    which the next step is worked out, `gate` each of them, `sigmoids` all but the last; `above`,
-    for the layer above. factor, product: the output and the products, as they are multiplied.
+    projection. products: (B, N), all that the output is multiplied by: (B, G*H) `gates`, U h + b_u,
+    in which the next step is worked out, `gate` each of them, `sigmoids` all but the last; (B, A)
+    `above`, for the layer above. factor, product: output and products, as they are multiplied.
     """
 
-    def __init__(self, streams: int, hidden: int, output: int, gates: int, above: int) -> None:
+    def __init__(
+        self, streams: int, hidden: int, output: int, gates: int, above: int, products: int
+    ) -> None:
         def zeros(size: int) -> Array:
             return np.zeros((streams, size), np.float32)
 
         self.output, self.c, self.full = zeros(output + 1), zeros(hidden), zeros(hidden)
         self.output[:, -1] = 1
         self.h = self.output[:, :-1]
-        self.products = zeros(gates * hidden + above)
+        self.products = zeros(products)
         self.factor, self.product = _one_by_one(self.output), _one_by_one(self.products)
-        self.gates, self.above = self.products[:, : gates * hidden], self.products[:, -above:]
+        end = gates * hidden
+        self.gates, self.above = self.products[:, :end], self.products[:, end : end + above]
         self.gate = [self.gates[:, k * hidden : (k + 1) * hidden] for k in range(gates)]
         self.sigmoids = self.gates[:, :-hidden]
 
@@ -185,14 +193,16 @@ class Layer:
     def __init__(self, cell: Cell, above: Array, bias: Array) -> None:
         self._cell = cell
         weights = _columns(np.concatenate([cell.weights.u, above]))
-        self._columns = np.vstack([weights, np.concatenate([cell.weights.b_u, bias])])
-        gates = len(cell.weights.u)
-        self._u, self._above = self._columns[:, :gates], self._columns[:, gates:]
+        columns = np.vstack([weights, np.concatenate([cell.weights.b_u, bias])])
+        gates, used = len(cell.weights.u), columns.shape[1]
+        self._columns = np.pad(columns, [(0, 0), (0, -used % WIDTH)])
+        self._u, self._above = self._columns[:, :gates], self._columns[:, gates:used]
 
     def start(self, streams: int) -> LayerState:
         """B streams at a zero state: of U h + b_u, b_u is left."""
         weights, (outputs, above) = self._cell.weights, self._above.shape
-        state = LayerState(streams, weights.hidden, outputs - 1, weights.gates, above)
+        products = self._columns.shape[1]
+        state = LayerState(streams, weights.hidden, outputs - 1, weights.gates, above, products)
         state.gates[:] = weights.b_u
         return state
 

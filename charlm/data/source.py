@@ -1,6 +1,7 @@
 """Read texts, in pieces and as often as needed: files, folders, standard input, the sample."""
 
 import codecs
+import contextlib
 import os
 import stat
 import sys
@@ -213,9 +214,11 @@ def _line_at(file: BinaryIO, encoding: str, offset: int) -> int:
     """The number of the line in which a byte of a file stands; asked only where it is no text."""
     file.seek(0)
     decoder, line, left = codecs.getincrementaldecoder(encoding)("replace"), 1, offset
-    while left and (chunk := file.read(min(PIECE_BYTES, left))):
-        line += decoder.decode(chunk).count("\n")
-        left -= len(chunk)
+    # Whatever stands there, utf-16 and utf-32 go no further without their mark.
+    with contextlib.suppress(UnicodeError):
+        while left and (chunk := file.read(min(PIECE_BYTES, left))):
+            line += decoder.decode(chunk).count("\n")
+            left -= len(chunk)
     return line
 
 

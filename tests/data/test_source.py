@@ -7,7 +7,7 @@ from encodings.aliases import aliases
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlm.data.source import (
@@ -126,7 +126,8 @@ def test_row_29_names_that_are_no_encodings_are_refused(encoding: str) -> None:
         read("nothing", encoding=encoding)
 
 
-@given(st.binary(), st.sampled_from(sorted(set(aliases.values()))))
+@example(data=bytes(9) + b"\xdc", encoding="utf_16")
+@given(data=st.binary(), encoding=st.sampled_from(sorted(set(aliases.values()))))
 def test_any_bytes_in_any_encoding_are_read_or_refused_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, encoding: str
 ) -> None:

@@ -13,6 +13,7 @@ magnified without bound by a chaotic model. That model's figure is one machine's
 or number of threads, rounds differently too.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,6 +46,8 @@ DEPTH, SAME_DEPTH = 16.0, 0.03
 # Logits held at a time, in numbers: 32 MiB in double precision.
 LARGEST_LOGITS = 1 << 22
 WINDOW = 128
+# (T, B) that is timed to know the rest.
+TRIED = 16, 64
 # Mending may take this share of the time of one stream; so many streams side by side take, step by
 # step, about twice as long as one.
 MENDING_SHARE = 0.125
@@ -67,7 +70,7 @@ class SinglePass:
         # A plain array: slicing a memory map costs several times as much.
         self._model, self._ids, self._on_scored = model, np.asarray(ids), on_scored
         self._device = model.head.weight.device
-        # In double precision, where the device has it: a sum over millions keeps its last digits.
+        # To sum up in, where the device has it: of millions the last digits are kept.
         self._precise = torch.float32 if self._device.type == "mps" else torch.float64
         self.count = len(ids) - 1
 
@@ -147,11 +150,27 @@ class SinglePass:
 
     def _losses(self, logits: Tensor, targets: Tensor) -> Sums:
         """(B, 2) from logits (T, B, V), targets (T, B)."""
-        flat = logits.flatten(0, 1).to(self._precise)
-        losses = F.cross_entropy(flat, targets.flatten(), reduction="none").view(targets.shape)
+        flat = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        losses = flat.view(targets.shape).to(self._precise)
         sums = torch.stack([losses.sum(0), (losses * (targets == UNK_ID)).sum(0)], dim=1)
         found: Sums = sums.cpu().double().numpy()
         return found
+
+
+def seconds_of_losses(model: CharLM, tokens: int) -> float:
+    """How long the logits and losses of so many tokens take here: of a large vocabulary, most of
+    what scoring takes.
+    """
+    reading = SinglePass(model, np.zeros(2, np.uint8), lambda streams, scored: None)
+    targets = torch.zeros(TRIED, dtype=torch.int64, device=reading._device)
+    outputs = model.head.weight.new_zeros(*TRIED, model.head.weight.shape[1])
+    taken = []
+    with torch.inference_mode():
+        for _ in range(2):  # the first pays for memory
+            began = time.perf_counter()
+            reading._losses(model.head(outputs), targets)
+            taken.append(time.perf_counter() - began)
+    return taken[-1] * tokens / targets.numel()
 
 
 def _total(parts: list[Sums]) -> Sums:

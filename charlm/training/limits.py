@@ -63,19 +63,21 @@ class TimeLimit:
         validation_steps: float,
         first_step: int = 0,
         most_steps: int | None = None,
+        validation_seconds: float = 0.0,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`started`: when the command began, by the clock `now`.
 
-        validation_steps: what one validation costs, in training steps, until one is measured.
-        first_step: how many steps were made before. most_steps: more are not wanted, whatever time
-        there is.
+        validation_steps: what one validation costs, in training steps, until one is measured;
+        validation_seconds: and at least. first_step: how many steps were made before. most_steps:
+        more are not wanted, whatever time there is.
         """
         self._most_steps = most_steps
         self.total = self._at_most(first_step + PROVISIONAL_STEPS)
         self._first_step = first_step
         self._started, self._deadline, self._now = started, started + seconds, now
         self._validation_steps = validation_steps
+        self._least_validation_seconds = validation_seconds
         self._validation_seconds: float | None = None
         self._validated = 0
         self._last_step = now()
@@ -110,7 +112,7 @@ class TimeLimit:
         """Seconds that a validation takes."""
         if self._validation_seconds is not None:
             return self._validation_seconds
-        return self._validation_steps * self._step_seconds
+        return max(self._least_validation_seconds, self._validation_steps * self._step_seconds)
 
     def _revise(self, step: int, left: float) -> None:
         """Set the total so that the steps to come and their validations take `left` seconds."""
@@ -179,11 +181,13 @@ def make_limit(
     validation_cost: float,
     started: float,
     before: ResumePoint | None = None,
+    validation_seconds: float = 0.0,
 ) -> Limit:
     """The limit that the settings ask for.
 
-    started: when the command began (`time.perf_counter`). before: where it goes on from. A plan
+    started: when the command began (`time.perf_counter`). before: where it goes on from; a plan
     once made is kept, so that a training that is resumed ends as it would have.
+    validation_seconds: what a validation takes at least.
     """
     if settings.max_steps is not None:
         return StepLimit(settings.max_steps)
@@ -200,4 +204,5 @@ def make_limit(
     return TimeLimit(
         seconds - spent, started, validation_steps=validation_cost, first_step=first_step,
         most_steps=None if settings.time else worth_steps(steps_per_epoch),
+        validation_seconds=validation_seconds,
     )  # fmt: skip

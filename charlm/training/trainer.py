@@ -16,6 +16,7 @@ from charlm.data.splits import LEAST_TOKENS
 from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
+from charlm.evaluation.single_pass import seconds_of_losses
 from charlm.model.cells import State
 from charlm.model.device import check_precision, conditions, pick_device
 from charlm.model.network import CharLM
@@ -125,6 +126,7 @@ class Trainer:
         self.limit = make_limit(
             settings, self.batches.per_epoch, self._validation_cost,
             started or time.perf_counter(), before,
+            seconds_of_losses(self.model, len(self.valid)) if self.validates else 0.0,
         )  # fmt: skip
 
     def _begin_at_the_frequencies(self) -> None:

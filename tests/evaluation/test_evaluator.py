@@ -34,8 +34,8 @@ def test_a_model_that_knows_nothing_scores_log2_of_v_bits() -> None:
     for parameter in (model.head.weight, model.head.bias):
         torch.nn.init.zeros_(parameter)
     score = evaluate(model, IDS, VOCAB)
-    assert score.bits_per_token == pytest.approx(math.log2(len(VOCAB)), rel=1e-12)
-    assert score.perplexity == pytest.approx(len(VOCAB), rel=1e-12)
+    assert score.bits_per_token == pytest.approx(math.log2(len(VOCAB)), rel=1e-7)
+    assert score.perplexity == pytest.approx(len(VOCAB), rel=1e-7)
 
 
 def test_evaluating_leaves_the_mode_of_the_model() -> None:

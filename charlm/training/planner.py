@@ -90,6 +90,24 @@ def plan(
     tests bring their own. Of one that reads both ways only the machine's side is chosen.
     Raises UsageError for a precision that was given and is not to be had.
     """
+    asked_for = config.training.batch_size
+    # What is planned and measured has as many streams as the text fills: they will be no more.
+    fitting = max(1, min(asked_for, (train_tokens - 1) // config.training.seq_len))
+    config = configured(config, {"training": {"batch_size": fitting}})
+    found = _planned(config, given, train_tokens, vocab_size, elapsed, speed)
+    whole = configured(found.config, {"training": {"batch_size": asked_for}})
+    return Plan(whole, found.epochs)
+
+
+def _planned(
+    config: Config,
+    given: Given,
+    train_tokens: int,
+    vocab_size: int,
+    elapsed: Callable[[], float],
+    speed: Callable[[Config], float | None] | None,
+) -> Plan:
+    """`plan`, for a config with no more streams than the text fills."""
     training = config.training
     if "precision" in given.get("training", {}):
         device = pick_device(training.device)

@@ -244,7 +244,8 @@ def test_of_a_model_that_reads_both_ways_the_sizes_are_left_alone() -> None:
 @pytest.mark.parametrize("tokens", [90, 1350, 18_000, 180_000, 10**6, 10**9])
 def test_without_a_limit_the_text_is_read_as_often_as_it_is_worth(tokens: int) -> None:
     found = planned({}, tokens=tokens)
-    worth = max(MOST_EPOCHS, LEAST_STEPS * 1024 / tokens)
+    a_step = 32 * min(32, (tokens - 1) // 32)
+    worth = max(MOST_EPOCHS, LEAST_STEPS * a_step / tokens)
     assert found.epochs == pytest.approx(min(worth, 600 * 1e5 / tokens), rel=0.01)
     assert found.config.training.time is None
 
@@ -281,6 +282,19 @@ def test_measuring_keeps_to_its_time(tick: float) -> None:
         speed(configured(Config(), {"model": {"hidden_size": units}}))
     # The first step is made whatever it takes: a step is two looks, a measurement three more.
     assert clock.time <= 3.0 + 9 * tick
+
+
+def test_no_more_streams_are_measured_than_the_text_fills() -> None:
+    measured = []
+
+    def speed(config: Config) -> float:
+        measured.append(config.training.batch_size)
+        return 1e5
+
+    given = {"training": {"batch_size": 1_000_000, "time": 5.0}}
+    found = planned(given, tokens=18_000, speed=speed)
+    assert set(measured) == {(18_000 - 1) // 32}
+    assert found.config.training.batch_size == 1_000_000  # as it was given
 
 
 def test_what_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

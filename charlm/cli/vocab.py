@@ -72,9 +72,19 @@ def vocab(
 
 
 def _check_place(save: Path, force: bool) -> None:
-    """Refuse to write a vocabulary over anything else. Raises UsageError."""
+    """Refuse to write a vocabulary over anything else, or over one that weights and ids depend
+    on. Raises UsageError.
+    """
+    from charlm.data.corpus import is_corpus
+    from charlm.run import is_run
+
+    if str(save) == "-":
+        raise UsageError("--save -: name a file; --json prints a vocabulary")
     if not save.exists():
         return
+    owner = save.resolve().parent
+    if is_run(owner) or is_corpus(owner):
+        raise UsageError(f"--save {save}: it belongs to {owner}; give another name")
     if not save.is_file():
         raise UsageError(f"--save {save}: there is something else than a file; give another name")
     if not force:

@@ -9,7 +9,7 @@ from typing import Any
 
 from charlm.config import Config
 from charlm.data.record import corpus_record
-from charlm.errors import Stopped
+from charlm.errors import ModelError, Stopped
 from charlm.evaluation.metrics import Score
 from charlm.model.device import computing, conditions, pick_device, trains_in
 from charlm.model.network import load_weights
@@ -36,7 +36,7 @@ from charlm.training.limits import limits_of
 from charlm.training.recorder import Recorder, score_facts
 from charlm.training.resume_point import ResumePoint
 from charlm.training.signals import StopSignals
-from charlm.training.trainer import Trainer
+from charlm.training.trainer import Best, Trainer
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,15 @@ def _resumed(
         record = corpus_record(run.path, corpus, str(run.corpus_at.resolve()))
     if config != run.config or record != run.corpus_record:
         write_json(run.path / CONFIG, config_record(config, record))
+    lost = _lost_model(run) if point.best_score else None
+    if lost:
+        # Validated again, the weights of the resume point are the best there are.
+        trainer.best = Best(failures=trainer.best.failures)
+        trainer.last_validation = 0
+        point = replace(point, best_score=None)
     recorder = Recorder(run.path, trainer, started=started, before=point)
+    if lost:
+        recorder.warned(f"Warning: {lost}; it is made anew from the resume point")
     recorder.progress.note(f"resumed after step {trainer.done} of {trainer.limit.total}")
     if config != asked:
         recorder.warned(
@@ -163,6 +171,15 @@ def _resumed(
     if differing := _differences(point, trainer):
         recorder.progress.note(f"{differing}: the figures may differ in their last digits")
     return trainer, recorder
+
+
+def _lost_model(run: Run) -> str | None:
+    """What is wrong with the model that a run had; None where nothing is."""
+    try:
+        run.weights  # noqa: B018 - reading is checking
+    except ModelError as error:
+        return str(error)
+    return None
 
 
 def _in_a_precision_of_this_machine(config: Config) -> Config:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,22 @@ def test_difference(charlm, text: str, tmp_path: Path) -> None:
 def test_mistakes(charlm, text: str, arguments: list[str], code: int, message: str) -> None:
     result = charlm("vocab", *arguments)
     assert (result.code, result.err) == (code, f"Error: {message}\n")
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+@pytest.mark.parametrize("place", ["run/vocab.json", "run/corpus/vocab.json", "link.json"])
+def test_the_vocabulary_of_a_run_or_a_corpus_is_never_replaced(
+    charlm, text: str, trained: Path, tmp_path: Path, place: str, force: list[str]
+) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "link.json").symlink_to("run/vocab.json")
+    before = (tmp_path / place).read_bytes()
+    refused = charlm("vocab", text, "--save", place, *force)
+    assert refused.code == 2
+    assert "it belongs to " in refused.err
+    assert (tmp_path / place).read_bytes() == before
+    assert charlm("vocab", text, "--save", "-").code == 2
+    assert not (tmp_path / "-").exists()
 
 
 def test_a_vocabulary_is_not_saved_over_another_file(charlm, text: str, tmp_path: Path) -> None:

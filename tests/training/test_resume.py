@@ -203,6 +203,24 @@ def test_what_is_otherwise_than_where_it_was_saved_is_said(
     assert f"torch {torch.__version__}, where it was 2.11.0" in told
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+@pytest.mark.parametrize("steps", [20, 30])
+def test_a_model_that_was_lost_is_made_anew_from_the_resume_point(
+    charlm: Charlm, text_file: Path, tiny_options: list[str], damage: str, steps: int
+) -> None:
+    assert charlm("train", text_file, *tiny_options, *STEPS, "-o", "run").code == 0
+    model = Path("run/model.safetensors")
+    if damage == "gone":
+        model.unlink()
+    else:
+        model.write_bytes(model.read_bytes()[:-9])
+    resumed = charlm("train", "--resume", "run", "--max-steps", steps)
+    assert resumed.code == 0, resumed.err
+    assert "it is made anew from the resume point" in resumed.err
+    assert charlm("generate", "-m", "run", "-l", 5).code == 0
+    assert "Warning" not in charlm("train", "--resume", "run").err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

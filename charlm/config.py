@@ -273,6 +273,10 @@ def check(config: Config) -> None:
         given = getattr(data, share) not in (0, getattr(DataConfig(), share))
         if getattr(data, text) is not None and given:
             raise UsageError(f"data.{text} is a text of its own: drop data.{share}")
+    if data.val and data.val_split == "blocks" and (data.test or not data.test_frac):
+        raise UsageError(
+            f"data.val is {data.val}, a text of its own: data.val_split blocks has nothing to split"
+        )
     if data.vocab and (data.min_freq > 1 or data.reserve):
         name = "min_freq" if data.min_freq > 1 else "reserve"
         raise UsageError(f"data.vocab is a vocabulary already made: data.{name} has no part in it")

@@ -13,7 +13,15 @@ Stopped           128+n   ended by signal n; no error, and so no CharlmError
 A message is one line: what is wrong, where, and what to do.
 """
 
+import re
+import shlex
 import signal
+from pathlib import Path
+
+
+def typed(path: Path | str) -> str:
+    """A path as it is typed in a shell, for a message that says what to do."""
+    return str(path) if re.fullmatch(r"[\w./+@%=:,-]+", str(path)) else shlex.quote(str(path))
 
 
 class CharlmError(Exception):

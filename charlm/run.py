@@ -126,10 +126,15 @@ def open_run(path: Path, corpus: Path | None = None) -> Run:
         raise ModelError(f"{path} was made by a newer charlm (format {record['format']})")
     try:
         config = configured(Config(), record["config"])
-        checked = checked_record(record["corpus"])
     except (CharlmError, KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = error if isinstance(error, CharlmError) else repr(error)
+        problem = error if isinstance(error, CharlmError) else f'"config" is none ({error!r})'
         raise ModelError(f"{path / CONFIG}: {problem}") from None
+    try:
+        checked = checked_record(record["corpus"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f'{path / CONFIG}: "corpus" is not what a run says of its corpus ({error!r})'
+        ) from None
     if not is_file(path / VOCAB):
         raise ModelError(f"{path} is not a charlm run (it has no {VOCAB})")
     return Run(path, config, Vocab.load(path / VOCAB), checked, corpus)

@@ -88,12 +88,11 @@ def _coerced(value: Any, kind: type, name: str) -> Any:
 
 
 def _check_limits(value: Any, limits: Mapping[str, float | None], name: str) -> None:
-    for words, limit in limits.items():
-        # Asked so that NaN, for which nothing holds, is refused; so is infinity.
-        if limit is not None and not (_HOLDS[words](value, limit) and abs(value) != inf):
-            raise UsageError(f"{name} is {value}; it must be {words.replace('_', ' ')} {limit}")
     if isinstance(value, float) and not isfinite(value):
         raise UsageError(f"{name} is {value}; it must be a finite number")
+    for words, limit in limits.items():
+        if limit is not None and not _HOLDS[words](value, limit):
+            raise UsageError(f"{name} is {value}; it must be {words.replace('_', ' ')} {limit}")
 
 
 _HOLDS: dict[str, Callable[[Any, Any], bool]] = {

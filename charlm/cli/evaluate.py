@@ -25,7 +25,7 @@ from charlm.cli.options import (
 )
 from charlm.cli.output import note, print_json, show
 from charlm.config import Config
-from charlm.errors import CharlmError, DataError, ModelError, UsageError
+from charlm.errors import CharlmError, DataError, ModelError, UsageError, typed
 from charlm.settings import configured
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ def evaluate(
         adapted = _dynamic(network, run, train, ids)
         figures["dynamic"] = adapted.to_dict()
         report([f"  learning as it goes (dynamic evaluation): {adapted}"])
-    if beside and (others := _baselines(run, ids)):
+    if beside and split == "train" and text is None:
+        note("  no baselines: this is the very text that they are fitted on")
+    elif beside and (others := _baselines(run, ids)):
         figures["baselines"] = others.to_dict()
         report(_comparison(score, others))
     if as_json:
@@ -185,7 +187,7 @@ def _read(
     if corpus.vocab.tokens != run.vocab.tokens:
         raise ModelError(
             f"{folder} has another vocabulary than {run.path}; prepare it with "
-            f"--vocab {run.path / 'vocab.json'}"
+            f"--vocab {typed(run.path / 'vocab.json')}"
         )
     split = split or "valid"
     return _part(corpus, split), split

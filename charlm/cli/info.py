@@ -9,6 +9,7 @@ from charlm.cli.inputs import how_to_use, load_run
 from charlm.cli.options import json_option
 from charlm.cli.output import print_json, show
 from charlm.config import Config
+from charlm.errors import typed
 
 if TYPE_CHECKING:
     from charlm.run import Run
@@ -65,7 +66,7 @@ def _lines(run: "Run") -> Iterator[tuple[str, str]]:
     yield "holds", _text_held(run)
     yield "use", how_to_use(run.path, model)
     if not model.bidirectional:
-        yield "", f"charlm evaluate -m {run.path} TEXT"
+        yield "", f"charlm evaluate -m {typed(run.path)} TEXT"
 
 
 def _text_held(run: "Run") -> str:

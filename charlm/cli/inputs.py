@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from charlm.cli.output import note
 from charlm.config import Config, ModelConfig, TextConfig
-from charlm.errors import DataError, ModelError, UsageError
+from charlm.errors import DataError, ModelError, UsageError, typed
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
@@ -55,13 +55,15 @@ def _refuse_folders_of_ours(inputs: tuple[str, ...]) -> None:
             made = name != "-" and made_by_charlm(Path(name))
         if made == "corpus":
             raise UsageError(
-                f"{name} is a prepared corpus, not a text: charlm train {name} trains on it, "
-                f"charlm vocab {name} shows its vocabulary"
+                f"{name} is a prepared corpus, not a text: "
+                f"charlm train {typed(name)} trains on it, "
+                f"charlm vocab {typed(name)} shows its vocabulary"
             )
         if made == "run":
             raise UsageError(
-                f"{name} is a run, not a text: charlm train {name}/corpus trains on its corpus, "
-                f"charlm train --resume {name} goes on with it"
+                f"{name} is a run, not a text: "
+                f"charlm train {typed(f'{name}/corpus')} trains on its corpus, "
+                f"charlm train --resume {typed(name)} goes on with it"
             )
 
 
@@ -109,8 +111,8 @@ def find_run(name: str | None) -> Path:
 def how_to_use(path: Path, model: ModelConfig) -> str:
     """The command that shows what a model can do."""
     if model.bidirectional:
-        return f'charlm fill -m {path} "a text with g_ps"'
-    return f'charlm generate -m {path} --prefix "…"'
+        return f'charlm fill -m {typed(path)} "a text with g_ps"'
+    return f'charlm generate -m {typed(path)} --prefix "…"'
 
 
 def need_direction(run: "Run", *, bidirectional: bool) -> None:

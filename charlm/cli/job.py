@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from charlm.cli.inputs import build, corpus_among, load_vocab, measured_text, texts_of
 from charlm.cli.options import Changes, merged
 from charlm.config import Config
-from charlm.errors import ModelError, UsageError
+from charlm.errors import ModelError, UsageError, typed
 
 if TYPE_CHECKING:
     from charlm.data.corpus import Corpus
@@ -122,14 +122,14 @@ def _open(folder: Path, given: Changes, start_run: "Run | None") -> "Corpus":
     if start_run and corpus.vocab.tokens != start_run.vocab.tokens:
         raise ModelError(
             f"{folder} has another vocabulary than {start_run.path}; prepare it with "
-            f"--vocab {start_run.path}"
+            f"--vocab {typed(start_run.path)}"
         )
     return corpus
 
 
 def resuming(output: Path) -> str:
     """What else could be done where the output is taken."""
-    return f", go on with it (charlm train --resume {output})"
+    return f", go on with it (charlm train --resume {typed(output)})"
 
 
 def expectation(corpus: "Corpus") -> str:

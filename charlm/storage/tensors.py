@@ -35,6 +35,7 @@ def read_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
     with naming(path):
         if not path.is_file():
             raise ModelError(f"{path} is missing")
+        path.open("rb").close()  # of a file that may not be read, safetensors says it is missing
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}

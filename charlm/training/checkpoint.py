@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from charlm.config import ModelConfig
-from charlm.errors import ModelError
+from charlm.errors import ModelError, typed
 from charlm.model.network import load_weights, weights_of
 from charlm.model.shapes import check_shapes, check_tensor, expected_shapes
 from charlm.run import CHECKPOINTS, LAST, MODEL, PREVIOUS
@@ -84,7 +84,9 @@ def _way_out(path: Path) -> str:
         _, facts = read_tensors(previous)
     except ModelError:
         return f"; {previous.name} is damaged too"
-    return f"; the one before is good (step {facts['step']}): charlm train --resume {previous}"
+    return (
+        f"; the one before is good (step {facts['step']}): charlm train --resume {typed(previous)}"
+    )
 
 
 def state_arrays(trainer: Trainer) -> Arrays:

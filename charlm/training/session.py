@@ -9,7 +9,7 @@ from typing import Any
 
 from charlm.config import Config
 from charlm.data.record import corpus_record
-from charlm.errors import ModelError, Stopped
+from charlm.errors import ModelError, Stopped, typed
 from charlm.evaluation.metrics import Score
 from charlm.model.device import computing, conditions, pick_device, trains_in
 from charlm.model.network import load_weights
@@ -106,12 +106,7 @@ def train_run(
             go_back_to(checkpoint)
             trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), started)
         else:
-            trainer = Trainer(config, run.open_corpus(), started=started)
-            if start_run:
-                load_weights(trainer.model, start_run.weights)
-            recorder = Recorder(path, trainer, started=started)
-            # From the very beginning there is something to resume.
-            recorder.checkpoint_due(trainer)
+            trainer, recorder = _begun(run, config, start_run, started)
         try:
             if not trainer.finished:
                 trainer.fit(recorder, lambda: signals.received is not None)
@@ -122,7 +117,7 @@ def train_run(
         raise Stopped(
             signals.received,
             f"stopped by {Signals(signals.received).name} after step {trainer.done} of "
-            f"{trainer.limit.total}; go on with charlm train --resume {path}",
+            f"{trainer.limit.total}; go on with charlm train --resume {typed(path)}",
         )
     return Result(
         path, trainer.done, trainer.epochs, time.perf_counter() - started,
@@ -131,6 +126,18 @@ def train_run(
         trainer.train_perplexity, recorder.best_score,
         score_facts(trainer, recorder.best_score),
     )  # fmt: skip
+
+
+def _begun(
+    run: Run, config: Config, start_run: Run | None, started: float
+) -> tuple[Trainer, Recorder]:
+    """Both at the first step; from the very beginning there is something to resume."""
+    trainer = Trainer(config, run.open_corpus(), started=started)
+    if start_run:
+        load_weights(trainer.model, start_run.weights)
+    recorder = Recorder(run.path, trainer, started=started)
+    recorder.checkpoint_due(trainer)
+    return trainer, recorder
 
 
 def _resumed(

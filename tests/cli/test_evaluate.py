@@ -250,3 +250,10 @@ def test_dynamic_evaluation_is_a_figure_of_its_own(charlm, trained: Path) -> Non
     assert figures["dynamic"]["characters"] == plain["characters"]
     assert figures["dynamic"]["nats_per_char"] < plain["nats_per_char"]
     assert "dynamic evaluation" in charlm("evaluate", "-m", trained, "--dynamic").out
+
+
+def test_of_the_training_part_itself_no_baselines_are_shown(charlm, trained: Path) -> None:
+    result = charlm("evaluate", "-m", trained, "--split", "train")
+    assert result.code == 0
+    assert "no baselines: this is the very text that they are fitted on" in result.err
+    assert "order-5" not in result.out

@@ -1,4 +1,5 @@
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,10 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--rnn-type", "cnn"], 2, "Invalid value for '--rnn-type': 'cnn' is not one of 'rnn', "
          "'gru', 'lstm' (see charlm train --help)"),
         (["--hidden-size", "0"], 2, "model.hidden_size is 0; it must be at least 1"),
-        (["--lr", "nan"], 2, "training.lr is nan; it must be above 0"),
+        (["--lr", "nan"], 2, "training.lr is nan; it must be a finite number"),
+        (["--epochs", "inf"], 2, "training.epochs is inf; it must be a finite number"),
+        (["--val", "v.txt", "--val-split", "blocks"], 2,
+         "data.val is v.txt, a text of its own: data.val_split blocks has nothing to split"),
         (["--seed", str(2**64)], 2, "training.seed is 18446744073709551616; it must be at most "
          "18446744073709551615"),
         (["--time", "1m", "--epochs", "2"], 2,
@@ -201,6 +205,14 @@ def test_the_width_of_a_tied_matrix_is_said_once(charlm, text_file: Path) -> Non
 def test_of_a_model_that_fills_gaps_no_perplexity_is_expected(charlm, text_file: Path) -> None:
     options = ["--bidirectional", "--hidden-size", "8", "--time", "1s"]
     assert "expected" not in charlm("train", text_file, *options).err
+
+
+def test_a_command_that_is_told_can_be_typed(charlm, text_file, tiny_options, tmp_path) -> None:
+    (tmp_path / "三国 'x'.txt").write_bytes(text_file.read_bytes())
+    told = charlm("train", "三国 'x'.txt", *tiny_options).out.splitlines()[-1]
+    command = shlex.split(told.partition(": ")[2])
+    assert command[0] == "charlm"
+    assert charlm(*command[1:-1], "ab", "-l", 3).code == 0
 
 
 def test_a_corpus_is_trained_on_alone(charlm, text_file: Path) -> None:

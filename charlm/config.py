@@ -201,7 +201,7 @@ class TrainingConfig:
 class GenerationConfig:
     """How text is drawn from the model."""
 
-    length: int = setting(500, "new characters (words, at word level)", at_least=0)
+    length: int = setting(500, "new characters (words, at word level)", at_least=0, at_most=10**12)
     num_samples: int = setting(1, "texts to generate side by side", at_least=1, at_most=10_000)
     temperature: float = setting(
         0.8, "randomness; 0: always the likeliest, 1: as the model says", at_least=0

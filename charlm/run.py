@@ -25,6 +25,7 @@ import charlm
 from charlm.config import Config, ModelConfig
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.record import check_same, checked_record, corpus_record, find_corpus
+from charlm.data.text import check_text
 from charlm.data.vocab import Vocab
 from charlm.errors import CharlmError, ModelError
 from charlm.model.shapes import check_shapes, expected_shapes
@@ -124,8 +125,11 @@ def open_run(path: Path, corpus: Path | None = None) -> Run:
         raise ModelError(f'{path / CONFIG} is not a run\'s config: it has no "format"')
     if record["format"] > RUN_FORMAT:
         raise ModelError(f"{path} was made by a newer charlm (format {record['format']})")
+    if unknown := record.keys() - {"format", "charlm", "config", "corpus"}:
+        raise ModelError(f"{path / CONFIG}: {min(unknown)!r} is nothing that a run says of itself")
     try:
         config = configured(Config(), record["config"])
+        check_text(config.text)
     except (CharlmError, KeyError, TypeError, ValueError, AttributeError) as error:
         problem = error if isinstance(error, CharlmError) else f'"config" is none ({error!r})'
         raise ModelError(f"{path / CONFIG}: {problem}") from None

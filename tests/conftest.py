@@ -1,6 +1,7 @@
 """What several tests share: a text, a corpus, a trained run, and the command line in-process."""
 
 import random
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from charlm.data.source import text_source
 from charlm.settings import configured
 
 torch.set_num_threads(1)
+# Begun in the background, a script's children do not hear it; these tests, and theirs, must.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Small enough to train in a moment.
 TINY = [

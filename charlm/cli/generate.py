@@ -23,7 +23,7 @@ from charlm.cli.options import (
     setting_options,
 )
 from charlm.cli.output import note, print_json, show
-from charlm.config import GenerationConfig
+from charlm.config import Config, GenerationConfig
 from charlm.errors import ModelError, UsageError
 from charlm.settings import configured
 
@@ -63,6 +63,10 @@ CODE_SHARE = 0.001
     help="Say how much of each text is copied from the training text.",
 )
 @corpus_option
+@click.option(
+    "--encoding", "text__encoding", metavar="NAME",
+    help="How the prefix file is encoded.  [default: as the run's text was]",
+)  # fmt: skip
 @click.option("--no-stream", is_flag=True, help="Print each text only when it is complete.")
 @json_option
 def generate(
@@ -82,10 +86,11 @@ def generate(
         prefix = _as_meant(prefix, "--prefix", escapes, run)
     stops = [_as_meant(stop, "--stop", escapes, run) for stop in options["generation__stop"]]
     options["generation__stop"] = tuple(stops)
-    settings = configured(run.config, changes_of(options)).generation
+    config = configured(run.config, changes_of(options))
+    settings = config.generation
     if "" in settings.stop:
         raise UsageError("--stop needs a text that is not empty")
-    shown, ids = _read_prefix(prefix, prefix_file, run, settings)
+    shown, ids = _read_prefix(prefix, prefix_file, run, config)
     seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
     engine = _engine(run, device)
     sampler = Sampler(engine, run.vocab, settings)
@@ -176,7 +181,7 @@ def _threaded(
 
 
 def _read_prefix(
-    prefix: str | None, prefix_file: str | None, run: "Run", settings: GenerationConfig
+    prefix: str | None, prefix_file: str | None, run: "Run", config: Config
 ) -> tuple[str, list[int]]:
     """The prefix as the model reads it, and its ids. Raises DataError for unknown characters."""
     from charlm.data.text import clean_text, detokenize, tokenize
@@ -185,14 +190,14 @@ def _read_prefix(
     if prefix is not None and prefix_file is not None:
         raise UsageError("--prefix and --prefix-file both give the prefix: use one")
     if prefix_file is not None:
-        prefix = "".join(source_of((prefix_file,), run.config).read())
+        prefix = "".join(source_of((prefix_file,), config).read())
     level = run.config.text.level
     # As the model reads it: words with one space between.
     text = detokenize(tokenize(clean_text(prefix or "", run.config.text), level), level)
-    if settings.on_unknown == "error":
+    if config.generation.on_unknown == "error":
         check_known(text, run, "the prefix", ", or add --on-unknown skip or replace")
     ids = [int(i) for i in run.vocab.encode(text)]
-    if settings.on_unknown == "skip":
+    if config.generation.on_unknown == "skip":
         ids = [i for i in ids if i != UNK_ID]
         text = run.vocab.decode(ids)
     return text, ids

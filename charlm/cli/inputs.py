@@ -63,7 +63,8 @@ def _refuse_folders_of_ours(inputs: tuple[str, ...]) -> None:
             raise UsageError(
                 f"{name} is a run, not a text: "
                 f"charlm train {typed(f'{name}/corpus')} trains on its corpus, "
-                f"charlm train --resume {typed(name)} goes on with it"
+                f"charlm train --resume {typed(name)} goes on with it, "
+                f"charlm evaluate -m {typed(name)} scores it"
             )
 
 
@@ -94,15 +95,18 @@ def load_run(name: str | None, corpus: Path | None = None) -> "Run":
 def find_run(name: str | None) -> Path:
     """The run called `name`, else `$CHARLM_MODEL`, else the newest below ./runs."""
     from charlm.run import MODEL
+    from charlm.storage.files import naming
 
     name = name or os.environ.get("CHARLM_MODEL")
     if name:
         return Path(name)
     ages = {}
     # Not below hidden names: a run that is being made, or is on its way out, has one.
-    for model in RUNS.glob(f"[!.]*/{MODEL}") if RUNS.is_dir() else ():
-        with contextlib.suppress(OSError):  # gone since it was listed
-            ages[model.parent] = model.stat().st_mtime
+    with naming(RUNS):
+        runs = [run for run in RUNS.iterdir() if run.name[0] != "."] if RUNS.is_dir() else []
+    for run in runs:
+        with contextlib.suppress(OSError):  # it has none, or is gone since it was listed
+            ages[run] = (run / MODEL).stat().st_mtime
     if not ages:
         raise UsageError("there is no model here: train one with charlm train, or name one with -m")
     return max(ages, key=ages.__getitem__)

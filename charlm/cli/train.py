@@ -186,8 +186,7 @@ def _resume(
     run = open_run(path.parent.parent if chosen else path, corpus)
     given = given_changes(options, config_file, assignments)
     config = _same_but_for_limits(run, given)
-    if "precision" in given.get("training", {}):
-        _check_precision(config)
+    _check_machine(config, given)
     about = (run.path.name, config, run.open_corpus().splits, len(run.vocab), None)
     if dry_run:
         if as_json:
@@ -224,12 +223,15 @@ def _same_but_for_limits(run: "Run", given: Changes) -> Config:
     return config
 
 
-def _check_precision(config: Config) -> None:
+def _check_machine(config: Config, given: Changes) -> None:
     """What was asked for is refused where it is not to be had; what a run had, is done without."""
-    from charlm.model.device import check_precision, pick_device
+    from charlm.model.device import check_precision, check_threads, pick_device
 
-    training = config.training
-    check_precision(training.precision, pick_device(training.device), config.model.rnn_type)
+    training, asked = config.training, given.get("training", {})
+    if "threads" in asked:
+        check_threads(training.threads)
+    if "precision" in asked:
+        check_precision(training.precision, pick_device(training.device), config.model.rnn_type)
 
 
 def _refuse_unused(given: Changes, config: Config, start_run: "Run | None") -> None:

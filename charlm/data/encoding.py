@@ -9,6 +9,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import BinaryIO
 
+from charlm.errors import UsageError
+
 # What texts are in; of two that read one alike, the first is named.
 IN_PAIRS = (
     "gb18030", "big5", "cp950", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949",
@@ -19,6 +21,17 @@ MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
+# What is no encoding of texts, although Python has it among them: these read names of hosts, whole.
+_NO_TEXTS = ("punycode", "idna", "undefined")
+# What else people take for a text, by its first bytes.
+_PACKED = {
+    b"\x1f\x8b": "a gzip: unpack it first (gunzip)",
+    b"BZh": "a bzip2: unpack it first (bunzip2)",
+    b"\xfd7zXZ\0": "an xz: unpack it first (unxz)",
+    b"\x28\xb5\x2f\xfd": "a zstd: unpack it first (unzstd)",
+    b"PK\x03\x04": "a zip, as .docx and .epub are too: take the text out of it first",
+    b"%PDF-": "a PDF: take the text out of it first",
+}
 # The least likeness worth naming, and how near to the best another must come to be named too.
 PLAUSIBLE, AS_GOOD = 0.4, 0.95
 # That all bytes are pairs of an encoding is seldom an accident, unless no letter of the East comes
@@ -54,6 +67,22 @@ AROUND = 1 << 15
 
 _PLAIN = frozenset(map(chr, (*range(32, 127), *b"\t\n\r\f\x1a")))
 _IMPOSSIBLE = ("Cc", "Co", "Cn", "Cs")
+
+
+def check_encoding(encoding: str) -> None:
+    """Raises UsageError for what is not the name of an encoding of texts."""
+    try:
+        codec = codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        raise UsageError(f"--encoding {encoding!r}: Python knows no such encoding") from None
+    # base64 and their like make bytes of bytes.
+    if not codec._is_text_encoding or codec.incrementaldecoder is None or codec.name in _NO_TEXTS:
+        raise UsageError(f"--encoding {encoding!r} is no encoding of texts")
+
+
+def packed(start: bytes) -> str | None:
+    """What a file is that begins so, where it is a text in a wrapping; and what to do."""
+    return next((kind for first, kind in _PACKED.items() if start.startswith(first)), None)
 
 
 def marked(data: bytes) -> str | None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from charlm.data.encoding import AROUND, decoded, diagnosis, likely, marked
+from charlm.data.encoding import AROUND, check_encoding, decoded, diagnosis, likely, marked, packed
 from charlm.data.folder import listed, texts_below
 from charlm.errors import DataError, UsageError
 from charlm.storage.files import naming
@@ -86,28 +86,15 @@ def open_source(inputs: Sequence[str], encoding: str) -> Source:
     Raises UsageError for an unknown encoding or a missing file; DataError, while reading, for bytes
     that the encoding does not have and for binary data.
     """
-    _check_encoding(encoding)
+    check_encoding(encoding)
     files: list[_File] = []
     notes: list[str] = []
     for name in inputs:
         files += _files(name, encoding, notes)
-    name = "stdin" if inputs[0] == "-" else Path(inputs[0]).resolve().stem or "text"
+    name = "stdin" if inputs[0] == "-" else Path(inputs[0]).resolve().stem.lstrip(".") or "text"
     label = inputs[0] if len(inputs) == 1 else f"{inputs[0]} and {len(inputs) - 1} more"
     texts = (partial(_read, files, number, encoding) for number in range(len(files)))
     return Source(name, label, tuple(texts), tuple(notes))
-
-
-def _check_encoding(encoding: str) -> None:
-    try:
-        codec = codecs.lookup(encoding)
-    except (LookupError, ValueError):
-        raise UsageError(f"--encoding {encoding!r}: Python knows no such encoding") from None
-    # base64 and their like make bytes of bytes; punycode and idna read names of hosts, whole.
-    if not codec._is_text_encoding or codec.incrementaldecoder is None or codec.name in _NO_TEXTS:
-        raise UsageError(f"--encoding {encoding!r} is no encoding of texts")
-
-
-_NO_TEXTS = ("punycode", "idna", "undefined")
 
 
 @dataclass(frozen=True)
@@ -191,6 +178,7 @@ def decode(file: BinaryIO, encoding: str, name: str, size: int = PIECE_BYTES) ->
         try:
             piece = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
+            _refuse_packed(file, name)
             # The decoder's object begins with the bytes it held back from earlier chunks.
             offset = read_bytes - (len(error.object) - len(chunk)) + error.start
             line = _line_at(file, encoding, offset)
@@ -201,6 +189,7 @@ def decode(file: BinaryIO, encoding: str, name: str, size: int = PIECE_BYTES) ->
         if at_start and piece:
             piece, at_start = piece.removeprefix("\ufeff"), False
         if "\0" in piece:
+            _refuse_packed(file, name)
             line = _line_at(file, encoding, read_bytes) + piece.count("\n", 0, piece.index("\0"))
             raise DataError(_with_nul(file, name, line))
         read_bytes += len(chunk)
@@ -208,6 +197,12 @@ def decode(file: BinaryIO, encoding: str, name: str, size: int = PIECE_BYTES) ->
             yield piece
         if not chunk:
             return
+
+
+def _refuse_packed(file: BinaryIO, name: str) -> None:
+    file.seek(0)
+    if kind := packed(file.read(8)):
+        raise DataError(f"{name} is no text but {kind}")
 
 
 def _line_at(file: BinaryIO, encoding: str, offset: int) -> int:

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Literal
 
 from charlm.config import TextConfig
+from charlm.data.encoding import check_encoding
 from charlm.errors import UsageError
 
 Pieces = Iterable[str]
@@ -47,6 +48,13 @@ ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e
 def for_terminal(text: str) -> str:
     """The text with escapes in place of the characters that a terminal would act upon."""
     return ACTIVE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def check_text(config: TextConfig) -> None:
+    """Raises UsageError for an encoding that is none, or a class of characters to keep."""
+    check_encoding(config.encoding)
+    if config.keep is not None:
+        _others(config.keep)
 
 
 def clean_text(text: str, config: TextConfig) -> str:

@@ -93,6 +93,12 @@ def check_precision(precision: str, device: torch.device, rnn_type: str) -> None
         )
 
 
+def check_threads(threads: int | None) -> None:
+    """Raises UsageError for more threads than there are processors: each would wait for others."""
+    if threads is not None and threads > usable_cores():
+        raise UsageError(f"training.threads is {threads}; this machine has {usable_cores()} to use")
+
+
 def usable_cores() -> int:
     """How many processors this process may keep busy: those it may run on, within the quota of its
     container (cgroups), where it has one.

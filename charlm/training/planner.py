@@ -18,7 +18,7 @@ from charlm.config import Config, check
 from charlm.data.vocab import Ids
 from charlm.errors import UsageError
 from charlm.evaluation.baselines import ORDER, interpolated
-from charlm.model.device import check_precision, pick_device, usable_cores
+from charlm.model.device import check_precision, check_threads, pick_device, usable_cores
 from charlm.settings import configured
 from charlm.training.limits import most_seconds, worth_steps
 from charlm.training.speed import Speed
@@ -109,6 +109,7 @@ def _planned(
 ) -> Plan:
     """`plan`, for a config with no more streams than the text fills."""
     training = config.training
+    check_threads(training.threads)
     if "precision" in given.get("training", {}):
         device = pick_device(training.device)
         check_precision(training.precision, device, config.model.rnn_type)

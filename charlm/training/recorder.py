@@ -1,6 +1,7 @@
 """What a training run leaves behind: model, checkpoints, metrics, samples."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,12 @@ class Recorder:
         self.checkpoint_due(trainer)
         if not self._saved_model:
             self.save_model(trainer, None)
+        guessing = math.log(len(trainer.corpus.vocab))
+        if self.best_score and self.best_score.nats_per_token > guessing:
+            self.warned(
+                "Warning: the model is worse than guessing, which would have "
+                f"{guessing:.3f} nats: lower --lr ({trainer.config.training.lr:g})"
+            )
 
     def save_model(self, trainer: Trainer, score: Score | None) -> None:
         """Make the weights of the moment the run's model."""

@@ -11,7 +11,7 @@ from charlm.config import Config
 from charlm.data.record import corpus_record
 from charlm.errors import ModelError, Stopped, typed
 from charlm.evaluation.metrics import Score
-from charlm.model.device import computing, conditions, pick_device, trains_in
+from charlm.model.device import computing, conditions, pick_device, trains_in, usable_cores
 from charlm.model.network import load_weights
 from charlm.run import (
     CHECKPOINTS,
@@ -53,6 +53,7 @@ class Result:
     train_perplexity: float
     valid: Score | None
     valid_facts: dict[str, Any] | None
+    gave_up_after: int | None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -63,6 +64,7 @@ class Result:
             f"{self.unit}s_per_second": round(self.tokens_per_second, 1),
             self.train_perplexity_name: self.train_perplexity,
             "valid": self.valid_facts,
+            "ended_early": self.gave_up_after is not None,
         }
 
     def __str__(self) -> str:
@@ -70,12 +72,16 @@ class Result:
         if self.valid and self.valid_facts:
             part = "" if self.valid_facts["whole"] else ", the beginning of the part"
             figures = f"validation{part}: {self.valid}"
+        early = speed = ""
+        if self.gave_up_after is not None:
+            early = f"; ended early, after {self.gave_up_after} validations without a new best"
+        if self.tokens_per_second:
+            speed = f", {self.tokens_per_second:,.0f} {self.unit}s a second"
         return (
             f"{figures}\n"
             f"training: {self.train_perplexity_name.removeprefix('train_').replace('_', ' ')} "
             f"{self.train_perplexity:.3f} over the last epoch, "
-            f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.seconds:.1f} s, "
-            f"{self.tokens_per_second:,.0f} {self.unit}s a second"
+            f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.seconds:.1f} s{speed}{early}"
         )
 
 
@@ -98,7 +104,10 @@ def train_run(
     """
     started = time.perf_counter() if started is None else started
     lock = nullcontext() if locked_already else locked(path)
-    with StopSignals() as signals, computing(config.training.threads), lock:
+    threads = config.training.threads
+    if threads is not None:
+        threads = min(threads, usable_cores())  # it may have been begun on a larger machine
+    with StopSignals(path) as signals, computing(threads), lock:
         refuse_links_in(path)
         sweep(path / CHECKPOINTS, ours=True)
         run = open_run(path, corpus)
@@ -125,6 +134,7 @@ def train_run(
         train_perplexity_name(config.model),
         trainer.train_perplexity, recorder.best_score,
         score_facts(trainer, recorder.best_score),
+        trainer.best.failures if trainer.gave_up else None,
     )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 
-from charlm.errors import Stopped
+from charlm.errors import Stopped, typed
 
 STOPPING = [
     getattr(signal, name)
@@ -42,8 +43,10 @@ class StopSignals:
     In a thread other than the main one, where Python allows no handlers, the block does nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: Path) -> None:
+        """run: what is trained, for the message of a second SIGINT."""
         self.received: int | None = None
+        self._run = run
 
     def __enter__(self) -> "StopSignals":
         self._before = {}
@@ -63,8 +66,8 @@ class StopSignals:
         elif number == signal.SIGINT and not importing(frame):
             raise Stopped(
                 number,
-                "stopped by Ctrl-C before all was saved; charlm train --resume RUN goes on from "
-                "the last resume point",
+                "stopped by Ctrl-C before all was saved; charlm train --resume "
+                f"{typed(self._run)} goes on from the last resume point",
             )
 
 

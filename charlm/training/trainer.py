@@ -183,7 +183,7 @@ class Trainer:
         """
         limit, last_save = self.limit, time.perf_counter()
         self.model.train()
-        while self.done < limit.total and not self._gave_up() and not stopped():
+        while self.done < limit.total and not self.gave_up and not stopped():
             parts = self.gradient.parts
             loss = self.step(self.batches[self.done])
             if self.gradient.parts > parts:
@@ -222,7 +222,9 @@ class Trainer:
         self.last_milestone = self.done
         return True
 
-    def _gave_up(self) -> bool:
+    @property
+    def gave_up(self) -> bool:
+        """Whether `patience` validations have brought no new best."""
         patience = self.config.training.patience
         early = self.done < LEAST_STEPS_TO_GIVE_UP
         return patience > 0 and self.best.failures >= patience and not early
@@ -235,7 +237,7 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to do."""
-        at_the_end = self.done >= self.limit.total or self._gave_up()
+        at_the_end = self.done >= self.limit.total or self.gave_up
         return at_the_end and (self.last_validation == self.done or not self.validates)
 
     @property

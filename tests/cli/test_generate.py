@@ -64,6 +64,12 @@ def test_a_prefix_from_a_file_with_its_last_line_break(
         (tmp_path / "p.txt").write_text(text)
         result = charlm("generate", "-m", trained, "--prefix-file", "p.txt", "-l", "0", "--json")
         assert json.loads(result.out)["prefix"] == text
+    (tmp_path / "p.txt").write_bytes("ab".encode("utf-16"))
+    refused = charlm("generate", "-m", trained, "--prefix-file", "p.txt")
+    assert (refused.code, "--encoding utf-16" in refused.err) == (3, True)
+    options = ["--encoding", "utf-16", "-l", "0", "--json"]
+    result = charlm("generate", "-m", trained, "--prefix-file", "p.txt", *options)
+    assert json.loads(result.out)["prefix"] == "ab"
     assert "a last line break is part of it" in " ".join(charlm("generate", "-h").out.split())
 
 
@@ -197,7 +203,7 @@ def test_rules_narrow_the_choice(charlm, trained: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--temperature", "nan"], "generation.temperature is nan; it must be at least 0"),
+        (["--temperature", "nan"], "generation.temperature is nan; it must be a finite number"),
         (["--temperature", "-1"], "generation.temperature is -1.0; it must be at least 0"),
         (["--top-p", "0"], "generation.top_p is 0.0; it must be above 0"),
         (["--top-p", "1.5"], "generation.top_p is 1.5; it must be at most 1"),

@@ -123,11 +123,19 @@ def test_row_16_weights_that_do_not_fit_are_refused(
     ("change", "message"),
     [
         ({"format": 99}, "{run} was made by a newer charlm (format 99)"),
+        ({"extra": 1}, "{run}/config.json: 'extra' is nothing that a run says of itself"),
         ({"format": "x"}, '{run}/config.json is not a run\'s config: it has no "format"'),
         ({"config": {"model": {"hidden_size": -1}}},
          "{run}/config.json: model.hidden_size is -1; it must be at least 1"),
         ({"config": {"model": {"colour": 1}}}, "{run}/config.json: unknown setting 'model.colour'"),
-        ({"corpus": None}, "{run}/config.json: TypeError("),
+        ({"config": {"text": {"encoding": "klingon"}}},
+         "{run}/config.json: --encoding 'klingon': Python knows no such encoding"),
+        ({"config": {"text": {"keep": "z-a"}}},
+         "{run}/config.json: --keep 'z-a' is no class of characters: bad character range z-a"),
+        ({"config": {"generation": {"length": 10**30}}},
+         "{run}/config.json: generation.length is 1000000000000000000000000000000; it must be"),
+        ({"corpus": None},
+         '{run}/config.json: "corpus" is not what a run says of its corpus (TypeError('),
     ],
 )  # fmt: skip
 def test_row_15_a_wrong_config_is_refused(

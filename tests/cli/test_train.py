@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from charlm.model.device import usable_cores
 from charlm.run import open_run
 
 
@@ -12,6 +13,7 @@ def test_json_and_the_run_agree(charlm, text_file: Path, tiny_options: list[str]
     figures = json.loads(result.out.splitlines()[-1])
     assert list(figures) == [
         "run", "steps", "epochs", "seconds", "characters_per_second", "train_perplexity", "valid",
+        "ended_early",
     ]  # fmt: skip
     assert figures["run"] == "runs/nonsense"
     assert figures["steps"] == 20
@@ -146,6 +148,8 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--epochs", "inf"], 2, "training.epochs is inf; it must be a finite number"),
         (["--val", "v.txt", "--val-split", "blocks"], 2,
          "data.val is v.txt, a text of its own: data.val_split blocks has nothing to split"),
+        (["--threads", "1024"], 2, f"training.threads is 1024; this machine has {usable_cores()} "
+         "to use"),
         (["--seed", str(2**64)], 2, "training.seed is 18446744073709551616; it must be at most "
          "18446744073709551615"),
         (["--time", "1m", "--epochs", "2"], 2,
@@ -213,6 +217,15 @@ def test_a_command_that_is_told_can_be_typed(charlm, text_file, tiny_options, tm
     command = shlex.split(told.partition(": ")[2])
     assert command[0] == "charlm"
     assert charlm(*command[1:-1], "ab", "-l", 3).code == 0
+
+
+def test_the_run_of_a_hidden_text_is_found_again(
+    charlm, text_file: Path, tiny_options: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / ".diary").write_bytes(text_file.read_bytes())
+    assert charlm("train", ".diary", *tiny_options).code == 0
+    assert charlm("generate", "-l", "3").code == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["diary"]
 
 
 def test_a_corpus_is_trained_on_alone(charlm, text_file: Path) -> None:

@@ -1,5 +1,8 @@
+import bz2
 import codecs
+import gzip
 import io
+import lzma
 import os
 import shutil
 import threading
@@ -180,6 +183,24 @@ def test_a_folder_is_its_texts_in_order(tmp_path: Path) -> None:
     source = open_source([str(tmp_path)], "utf-8")
     assert "".join(source.read()) == "2\n1\n"
     assert (len(source.texts), source.notes) == (2, ())
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (gzip.compress(b"a text"), "a gzip: unpack it first"),
+        (bz2.compress(b"a text"), "a bzip2: unpack it first"),
+        (lzma.compress(b"a text"), "an xz: unpack it first"),
+        (b"PK\x03\x04\x14\x00", "a zip, as .docx"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "a PDF: take the text out"),
+    ],
+)
+def test_a_text_in_a_wrapping_is_called_what_it_is(tmp_path: Path, data: bytes, kind: str) -> None:
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(DataError, match=f"x is no text but {kind}"):
+        read(tmp_path / "x")
+    (tmp_path / "x").write_text("PK and BZh and %PDF- begin files")
+    assert read(tmp_path / "x") == "PK and BZh and %PDF- begin files"
 
 
 def test_what_a_folder_leaves_out_is_named(tmp_path: Path, trained: Path) -> None:

@@ -195,6 +195,7 @@ def test_as_many_threads_as_are_fastest(monkeypatch: pytest.MonkeyPatch) -> None
     assert threads_of(given, {1: 10, 2: 10.4}) == (1, [1, 2, 2])
     assert threads_of(given, {1: 10, 2: 20, 4: 30, 6: 40}) == (6, [1, 2, 4, 6])
     assert threads_of(given, {1: 10, 2: None}) == (1, [1, 2, 2])
+    monkeypatch.setattr("charlm.model.device.usable_cores", lambda: 6)
     fixed = {"training": {"time": 5.0, "threads": 3}}
     assert threads_of(fixed, {3: 10}) == (3, [3])
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)

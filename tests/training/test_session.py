@@ -15,6 +15,7 @@ from charlm.errors import Stopped
 from charlm.evaluation.evaluator import evaluate
 from charlm.model.network import open_model
 from charlm.run import open_run, save_run
+from charlm.training.checkpoint import find_checkpoint
 from charlm.training.recorder import Recorder
 from charlm.training.session import train_run
 from charlm.training.signals import StopSignals
@@ -98,12 +99,36 @@ def test_a_signal_ends_training_after_the_step_and_saves(
 
 def test_a_second_interrupt_ends_at_once_and_the_handlers_come_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with StopSignals() as signals:
+    with StopSignals(Path("runs/text")) as signals:
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.received == signal.SIGINT
-        with pytest.raises(Stopped, match="stopped by Ctrl-C before all was saved"):
+        with pytest.raises(
+            Stopped, match="before all was saved; charlm train --resume runs/text goes on"
+        ):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_training_that_gives_up_says_so_and_has_nothing_left_to_do(
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlm.training.trainer.LEAST_STEPS_TO_GIVE_UP", 3)
+    # By a rate that changes nothing, no validation after the first is a new best.
+    path, config = prepare(lr=1e-30, eval_every=1, patience=2)
+    result = train_run(path, config)
+    assert (result.steps, result.to_dict()["ended_early"]) == (3, True)
+    assert str(result).endswith("; ended early, after 2 validations without a new best")
+    again = train_run(path, config, checkpoint=find_checkpoint(path))
+    assert again.steps == 3
+    assert "a second" not in str(again)
+
+
+def test_a_model_worse_than_guessing_is_called_so(
+    prepare: Prepare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, config = prepare(optimizer="sgd", lr=1e4, max_steps=3)
+    train_run(path, config)
+    assert "Warning: the model is worse than guessing" in capsys.readouterr().err
 
 
 def test_metrics_that_cannot_be_written_do_not_end_the_training(

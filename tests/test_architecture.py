@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "charlm"
 ORDER = [
     "errors", "config", "settings",
     "storage.names", "storage.files", "storage.folders", "storage.tensors",
-    "data.text", "data.vocab", "data.encoding", "data.folder", "data.source", "data.splits",
+    "data.encoding", "data.text", "data.vocab", "data.folder", "data.source", "data.splits",
     "data.drift", "data.measure", "data.ids", "data.corpus", "data.record", "data.batches",
     "model.shapes",
     "run",

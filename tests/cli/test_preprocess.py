@@ -138,7 +138,8 @@ def test_blocks_spread_over_the_text(charlm, tmp_path: Path) -> None:
 def test_a_run_or_a_corpus_is_no_text(charlm, trained: Path, text_file: Path, command: str) -> None:
     for made, message in (
         (trained, f"is a run, not a text: charlm train {trained}/corpus trains on its corpus, "
-         f"charlm train --resume {trained} goes on with it"),
+         f"charlm train --resume {trained} goes on with it, charlm evaluate -m {trained} scores "
+         "it"),
         (trained / "corpus", f"is a prepared corpus, not a text: charlm train {trained}/corpus "
          f"trains on it, charlm vocab {trained}/corpus shows its vocabulary"),
     ):  # fmt: skip

@@ -83,7 +83,7 @@ class ModelConfig:
 
     rnn_type: str = setting("lstm", "recurrent cell", choices=("rnn", "gru", "lstm"))
     embedding_size: int = setting(
-        64, "width of the embedding; 0: one-hot input", at_least=0, at_most=LARGEST
+        64, "width of the embedding; 0: one-hot input", at_least=0, at_most=LARGEST, chosen=True
     )
     hidden_size: int = setting(
         256, "units in each recurrent layer", at_least=1, at_most=LARGEST, chosen=True
@@ -103,7 +103,9 @@ class ModelConfig:
         "at all time steps",
         at_least=0, below=1, chosen=True,
     )  # fmt: skip
-    tied: bool = setting(False, "one matrix for the embedding and the head (sizes must agree)")
+    tied: bool = setting(
+        False, "one matrix for the embedding and the head (sizes must agree)", chosen=True
+    )
     forget_bias: float = setting(1.0, "an LSTM's forget-gate bias at first (not with init torch)")
     init: str = setting(
         "orthogonal",
@@ -179,6 +181,14 @@ class TrainingConfig:
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:N or mps")
     threads: int | None = setting(
         None, "processors to compute with", at_least=1, at_most=1024, chosen=True,
+    )  # fmt: skip
+    sampled: int = setting(
+        0, "score a step against so many symbols, and its own, instead of all; 0: all",
+        at_least=0, chosen=True,
+    )  # fmt: skip
+    parts: int = setting(
+        1, "shares of a batch's streams that are trained side by side, each on its share of the "
+        "processors", at_least=1, at_most=1024, chosen=True,
     )  # fmt: skip
     eval_every: int | None = setting(
         None, "steps between validations (by default, chosen from their cost)", at_least=1
@@ -264,6 +274,11 @@ def check(config: Config) -> None:
         )
     if model.nonlinearity != "tanh" and model.rnn_type != "rnn":
         raise UsageError(f"model.nonlinearity goes with an rnn; model.rnn_type is {model.rnn_type}")
+    if training.sampled and model.bidirectional:
+        raise UsageError("training.sampled is for models that read one way: drop one of them")
+    if training.parts > 1 and model.num_layers > 1 and model.dropout:
+        # torch draws what it drops between layers when it comes to it, in no order of ours.
+        raise UsageError("training.parts needs model.num_layers 1 or model.dropout 0")
     if data.val_frac + data.test_frac >= 1:
         raise UsageError(
             f"data.val_frac ({data.val_frac:g}) and data.test_frac ({data.test_frac:g}) "

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from charlm.data.vocab import Vocab
     from charlm.run import Run
     from charlm.training.planner import Plan
+    from charlm.training.remembered import Remembered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Job:
             return self.start_run.vocab
         return load_vocab(Path(self.config.data.vocab)) if self.config.data.vocab else None
 
-    def plan(self, measured: "Measured", elapsed: Callable[[], float]) -> "Plan":
+    def plan(
+        self, measured: "Measured", elapsed: Callable[[], float], remembered: "Remembered"
+    ) -> "Plan":
         """Choose what was left open. elapsed: seconds since the command began."""
         from charlm.training.planner import plan
 
@@ -68,7 +71,7 @@ class Job:
             given = merged(given, {"model": vars(self.start_run.config.model)})
         return plan(
             self.config, given, train_tokens=measured.sizes["train"],
-            vocab_size=len(measured.vocab), elapsed=elapsed,
+            vocab_size=len(measured.vocab), elapsed=elapsed, remembered=remembered,
         )  # fmt: skip
 
     def make_run(

@@ -3,11 +3,13 @@
 What takes time to import is imported when the signals are seen to: Ctrl-C may come at once.
 """
 
+import os
 import signal
 import sys
 import time
 from types import FrameType
 
+from charlm.cli.ahead import still_importing
 from charlm.cli.streams import ClosedPipe, open_streams
 from charlm.errors import Stopped
 from charlm.training.signals import heeded, importing
@@ -29,6 +31,9 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
     for number in heeded():
         signal.signal(number, signal.SIG_DFL)
+    if still_importing():  # for nothing, now that the command is at its end
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

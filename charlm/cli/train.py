@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli.ahead import import_ahead
 from charlm.cli.inputs import RUNS, how_to_use, load_run
 from charlm.cli.job import Job, describe, expectation, open_job, plan_figures, resuming
 from charlm.cli.options import (
@@ -113,11 +114,15 @@ def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: b
     from charlm.run import CONFIG
     from charlm.storage.folders import try_output
 
+    import_ahead("torch")
+    place = output or _free_name(job.name)
     if not dry_run:
-        place = output or _free_name(job.name)
         try_output(place, replace=force, marks=(CONFIG,), instead=resuming(place))
     measured = job.measure()
-    plan = job.plan(measured, lambda: time.perf_counter() - began())
+    from charlm.training.remembered import Remembered
+
+    remembered = Remembered(place.parent, len(measured.vocab))
+    plan = job.plan(measured, lambda: time.perf_counter() - began(), remembered)
     about = (job.name, plan.config, measured.sizes, len(measured.vocab), plan.epochs)
     if dry_run:
         if as_json:
@@ -128,6 +133,7 @@ def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: b
     note(describe(*about))
     with ExitStack() as lock:
         output = _make_run(job, plan.config, measured, output, force, lock)
+        remembered.save()
         from charlm.training.session import train_run
 
         result = train_run(output, plan.config, job.start_run, started=began(), locked_already=True)

@@ -60,7 +60,7 @@ class CharLM(nn.Module):
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         outputs, state = self.read(ids, state)
-        return self.head(self._dropped(outputs)), state
+        return self.head(keep(outputs, self.draw_kept(ids.shape[1]))), state
 
     def read(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """What the head gets, (T, B, H), or 2*H of a bidirectional one; and the state."""
@@ -74,14 +74,16 @@ class CharLM(nn.Module):
             warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
             return self.rnn(inputs, state)  # type: ignore[no-any-return]
 
-    def _dropped(self, x: Tensor) -> Tensor:
-        """x (T, B, H) with the same units zeroed at every time step (Gal & Ghahramani 2016).
+    def draw_kept(self, streams: int) -> Tensor | None:
+        """(1, B, H): by what to multiply the units of each stream, zero where they are dropped; the
+        same at every time step (Gal & Ghahramani 2016). None where nothing is dropped.
 
         A number for each unit and step would take a tenth of a training's time to draw.
         """
         if not self.config.dropout or not self.training:
-            return x
-        return x * F.dropout(x.new_ones(1, *x.shape[1:]), self.config.dropout)
+            return None
+        ones = self.head.weight.new_ones(1, streams, self.head.in_features)
+        return F.dropout(ones, self.config.dropout)
 
     def _inputs(self, ids: Tensor) -> Tensor:
         if self.embedding is not None:
@@ -131,6 +133,11 @@ def _cell_options(config: ModelConfig) -> dict[str, Any]:
     if config.proj_size:
         options["proj_size"] = config.proj_size
     return options
+
+
+def keep(outputs: Tensor, kept: Tensor | None) -> Tensor:
+    """outputs (T, B, H) with what `CharLM.draw_kept` drops at zero."""
+    return outputs if kept is None else outputs * kept.to(outputs.dtype)
 
 
 def map_state(state: State, change: Callable[[Tensor], Tensor]) -> State:

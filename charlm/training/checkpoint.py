@@ -92,9 +92,9 @@ def _way_out(path: Path) -> str:
 def state_arrays(trainer: Trainer) -> Arrays:
     """Weights, optimiser, carried state, random state and the losses of the last epoch."""
     arrays = {f"model.{name}": array for name, array in weights_of(trainer.model).items()}
-    for index, entries in trainer.optimizer.state_dict()["state"].items():
+    for index, entries in trainer.optimizer.state.items():
         for name, value in entries.items():
-            arrays[f"optimizer.{index}.{name}"] = torch.as_tensor(value).cpu().numpy().copy()
+            arrays[f"optimizer.{index}.{name}"] = value.cpu().numpy().copy()
     state = trainer.state
     for i, part in enumerate(state if isinstance(state, tuple) else (state,)):
         if part is not None:
@@ -134,16 +134,19 @@ def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
 
 def _restore_rest(checkpoint: Checkpoint, trainer: Trainer) -> None:
     arrays = checkpoint.arrays
-    optimizer = trainer.optimizer.state_dict()
+    parameters = trainer.optimizer.parameters
     entries: dict[int, dict[str, torch.Tensor]] = {}
-    parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
     for name, array in _below(arrays, "optimizer.").items():
         index, _, key = name.partition(".")
         # A fused optimiser takes the sizes for granted, and would write beyond one too small.
         shape = tuple(parameters[int(index)].shape)
         check_tensor(checkpoint.path, f"optimizer.{name}", array, (1,) if key == "step" else shape)
-        entries.setdefault(int(index), {})[key] = torch.from_numpy(array)
-    trainer.optimizer.load_state_dict({**optimizer, "state": entries})
+        tensor = torch.from_numpy(array).to(trainer.device)
+        entries.setdefault(int(index), {})[key] = tensor[0] if key == "step" else tensor
+    for found in entries.values():
+        if set(found) != trainer.optimizer.keeps:
+            raise KeyError(", ".join(trainer.optimizer.keeps ^ set(found)))
+    trainer.optimizer.state = entries
     _check_state(checkpoint, trainer)
     parts = [torch.from_numpy(a).to(trainer.device) for a in _below(arrays, "state.").values()]
     trainer.state = None if not parts else parts[0] if len(parts) == 1 else (parts[0], parts[1])

@@ -1,35 +1,54 @@
-"""The gradient of a batch, taken in as many parts as the memory asks for."""
+"""The gradient of a batch, in parts: side by side where that is faster, more where memory is short.
+
+A processor's cores are kept busier by a thread each, with streams of its own and one thread of
+torch's, than by torch's threads that share every product of the small matrices of one step in time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional as F
+from torch import Tensor
 
 from charlm.config import Config
 from charlm.data.batches import Batch
 from charlm.errors import OutOfMemoryError, is_out_of_memory
 from charlm.model.cells import State
 from charlm.model.device import in_precision
-from charlm.model.network import CharLM, carry, join_states, map_state
+from charlm.model.network import CharLM, carry, join_states, keep, map_state
+from charlm.training.losses import Counts, make_loss
+
+# Nats, the gradient of each parameter, the state after.
+Part = tuple[float, Sequence[Tensor | None], State]
 
 
 class Gradient:
     """`nats, state = gradient(batch, state, step)`: the mean loss, and the state after the batch.
 
-    The gradient is left with the model's parameters, added to what is there. Where the memory does
-    not hold all streams at once, they are taken in `parts`, twice as many each time, and the
-    gradients added up.
+    The gradient is left with the model's parameters, in place of what is there. The streams are
+    taken in `parts`, and what they give is added up in their order; as many as
+    `config.training.parts` are worked on side by side. Where the memory does not hold them, there
+    are twice as many parts each time.
     """
 
-    def __init__(self, model: CharLM, config: Config) -> None:
-        self.model, self.config, self.parts = model, config, 1
+    def __init__(self, model: CharLM, config: Config, counts: Counts | None = None) -> None:
+        """counts: of each symbol in the text, for a loss that wants them."""
+        self._loss = make_loss(model, config.training, counts)
+        self.model, self.config = model, config
+        self.parts = config.training.parts
+        self._parameters = list(model.parameters())
+        self._side_by_side: Callable[..., Iterator[Part]] = map
+        if self.parts > 1 and self._device.type == "cpu":
+            self._side_by_side = _workers(self.parts).map
 
     def __call__(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
         """Raises OutOfMemoryError, naming `step`, where not even one stream can be held."""
         while True:
             self.model.zero_grad()
             try:
-                return self._of_parts(batch, state)
+                return self._of_parts(batch, state, step)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -42,22 +61,56 @@ class Gradient:
                     f"({self.config.model.hidden_size})"
                 )
 
-    def _of_parts(self, batch: Batch, state: State | None) -> tuple[float, State]:
-        predicted, nats, states = batch.predicted, 0.0, []
-        for streams in np.array_split(np.arange(batch.inputs.shape[1]), self.parts):
-            columns = slice(int(streams[0]), int(streams[-1]) + 1)
-            inputs, targets = (
-                self._on_device(ids[:, columns]) for ids in (batch.inputs, batch.targets)
-            )
-            with in_precision(self.config.training.precision, inputs.device):
-                logits, after = self.model(inputs, self._carried(state, batch.carried, columns))
-            logits = logits.float().flatten(0, 1)
-            loss = F.cross_entropy(logits, targets.flatten(), reduction="sum") / predicted
-            torch.autograd.backward(loss)
-            nats += loss.item()
-            # Cut from its past at once: a state that kept the graph would keep its memory too.
-            states.append(map_state(after, lambda part: part.detach().float()))
+    def _of_parts(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
+        nats, states = 0.0, []
+        # Drawn here, in one order, whichever part is the first to be at work.
+        kept = self.model.draw_kept(batch.inputs.shape[1])
+        symbols = self._loss.drawn(batch.targets, step)
+        for its_nats, gradients, after in self._side_by_side(
+            lambda columns: self._part(batch, state, kept, symbols, columns), self._columns(batch)
+        ):
+            nats += its_nats
+            states.append(after)
+            self._add(gradients)
         return nats, join_states(states)
+
+    def _add(self, gradients: Sequence[Tensor | None]) -> None:
+        """Add one part's gradients to those of the parameters."""
+        places = set()
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            if gradient is None:
+                continue
+            if parameter.grad is not None:
+                parameter.grad += gradient
+            elif gradient.data_ptr() in places:  # of two biases that are added up, it is one
+                parameter.grad = gradient.clone()
+            else:
+                parameter.grad = gradient
+            places.add(gradient.data_ptr())
+
+    def _columns(self, batch: Batch) -> list[slice]:
+        """The streams of each part."""
+        streams = np.arange(batch.inputs.shape[1])
+        parts = np.array_split(streams, min(self.parts, len(streams)))
+        return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
+
+    def _part(
+        self, batch: Batch, state: State | None, kept: Tensor | None, symbols: Tensor | None,
+        columns: slice,
+    ) -> Part:  # fmt: skip
+        """What some of the streams give. kept (1, B, H): see `CharLM.draw_kept`."""
+        inputs, targets = (
+            self._on_device(ids[:, columns]) for ids in (batch.inputs, batch.targets)
+        )
+        if kept is not None:
+            kept = kept[:, columns]
+        with in_precision(self.config.training.precision, inputs.device):
+            carried = self._carried(state, batch.carried, columns)
+            outputs, after = self.model.read(inputs, carried)
+            loss = self._loss(keep(outputs, kept), targets, symbols) / batch.predicted
+        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        # Cut from its past at once: a state that kept the graph would keep its memory too.
+        return loss.item(), gradients, map_state(after, lambda part: part.detach().float())
 
     def _carried(
         self, state: State | None, carried: npt.NDArray[np.float32], columns: slice
@@ -72,8 +125,24 @@ class Gradient:
             return state
         return carry(state, self._on_device(carried[columns]))
 
-    def _on_device(self, array: npt.NDArray[np.generic]) -> torch.Tensor:
-        device = self.model.head.weight.device
+    @property
+    def _device(self) -> torch.device:
+        return self.model.head.weight.device
+
+    def _on_device(self, array: npt.NDArray[np.generic]) -> Tensor:
         # CUDA has read such an array before the call returns; another device might read it after
         # its memory was given away.
-        return torch.from_numpy(array).to(device, non_blocking=device.type == "cuda")
+        cuda = self._device.type == "cuda"
+        return torch.from_numpy(array).to(self._device, non_blocking=cuda)
+
+
+def _workers(number: int) -> ThreadPoolExecutor:
+    """Threads that share this one's processors."""
+    threads = max(1, torch.get_num_threads() // number)
+
+    def begin() -> None:
+        # Both are a thread's own.
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(True)
+
+    return ThreadPoolExecutor(number, "part", begin)

@@ -21,6 +21,7 @@ from charlm.evaluation.baselines import ORDER, interpolated
 from charlm.model.device import check_precision, check_threads, pick_device, usable_cores
 from charlm.settings import configured
 from charlm.training.limits import most_seconds, worth_steps
+from charlm.training.remembered import Measure, Remembered
 from charlm.training.speed import Speed
 
 Given = Mapping[str, Mapping[str, Any]]
@@ -54,16 +55,19 @@ MOST_UNITS = ((300, 32), (5_000, 64), (50_000, 128), (150_000, 256))
 # One of so few tokens to a symbol has hardly more to teach than how frequent each is; by the usual
 # rates it would be learned by heart before the first validation.
 SPARSE, SPARSE_RATE = 4.0, 2e-4
+# Of so many symbols, most of a step is scoring them: one matrix for the embedding and the head then
+# learns each of them twice as soon, and a step is scored against a sample of them.
+MANY_SYMBOLS, SAMPLED = 1000, 1024
 # AdamW's rates are next to nothing to SGD, which takes one so large where gradients are clipped.
 SGD_RATE = 1.0
 # Of what five tokens of context give on so many tokens: where the trainings that were tried ended.
 SAMPLE_TOKENS = 200_000
 EXPECTED = 0.75, 1.0
-# Share of the time that measuring may take.
-MEASURING = 0.1
+# Share of the time that measuring may take, and its seconds at most.
+MEASURING, MOST_MEASURING = 0.1, 2.5
 # How many times as fast another device, or half the precision, must be to be chosen.
 WORTH_CHANGE = 1.2
-# And twice as many threads, which others on the machine may need.
+# And twice as many threads, which others on the machine may need, or parts.
 WORTH_THREADS = 1.05
 
 
@@ -82,18 +86,27 @@ def plan(
     train_tokens: int,
     vocab_size: int,
     elapsed: Callable[[], float],
-    speed: Callable[[Config], float | None] | None = None,
+    speed: Measure | None = None,
+    remembered: Remembered | None = None,
 ) -> Plan:
     """Choose all that was not given.
 
     elapsed: seconds of the training's time that are over. speed: what measures, `Speed` unless the
-    tests bring their own. Of one that reads both ways only the machine's side is chosen.
+    tests bring their own. remembered: what was measured before. Of one that reads both ways only
+    the machine's side is chosen.
     Raises UsageError for a precision that was given and is not to be had.
     """
     asked_for = config.training.batch_size
     # What is planned and measured has as many streams as the text fills: they will be no more.
     fitting = max(1, min(asked_for, (train_tokens - 1) // config.training.seq_len))
     config = configured(config, {"training": {"batch_size": fitting}})
+    if speed is None:
+        training = config.training
+        seconds = training.time or most_seconds(training)
+        left = MEASURING * max(0.0, seconds - elapsed())
+        speed = Speed(vocab_size, min(MOST_MEASURING, left))
+    if remembered:
+        speed = remembered.or_measured(speed)
     found = _planned(config, given, train_tokens, vocab_size, elapsed, speed)
     whole = configured(found.config, {"training": {"batch_size": asked_for}})
     return Plan(whole, found.epochs)
@@ -105,16 +118,16 @@ def _planned(
     train_tokens: int,
     vocab_size: int,
     elapsed: Callable[[], float],
-    speed: Callable[[Config], float | None] | None,
+    speed: Measure,
 ) -> Plan:
     """`plan`, for a config with no more streams than the text fills."""
     training = config.training
     check_threads(training.threads)
-    if "precision" in given.get("training", {}):
+    if not _open("precision", given):
         device = pick_device(training.device)
         check_precision(training.precision, device, config.model.rnn_type)
     seconds = training.time or most_seconds(training)
-    speed = speed or Speed(vocab_size, MEASURING * max(0.0, seconds - elapsed()))
+    config = _for_so_many_symbols(config, given, vocab_size)
     asked, worth = _epochs_asked(config, train_tokens), _epochs_worth(config, train_tokens)
 
     def epochs_at(tokens_per_second: float) -> float:
@@ -139,7 +152,8 @@ def _planned(
         if larger is None:
             continue
         if larger.model.hidden_size != config.model.hidden_size:
-            larger, larger_speed = _with_threads(larger, given, speed, config.training.threads)
+            larger = configured(larger, {"training": {"parts": 1}} if _open("parts", given) else {})
+            larger, larger_speed = _on_all_cores(larger, given, speed, config.training.threads)
             if larger_speed is None or epochs_at(larger_speed) < recipe.epochs:
                 break
             its_speed = larger_speed
@@ -181,19 +195,38 @@ def _recipes(train_tokens: int, vocab_size: int) -> Iterator[Recipe]:
 def _fitting(config: Config, recipe: Recipe, given: Given) -> Config | None:
     """The config with all of the recipe that was not given; None where the two do not agree."""
     units = given.get("model", {}).get("hidden_size", recipe.units)
-    if config.model.tied:
+    model: dict[str, Any] = {"dropout": recipe.dropout}
+    if config.model.tied and "embedding_size" in given.get("model", {}):
         units = config.model.embedding_size  # its one matrix is as wide as the layers
+    elif config.model.tied:
+        model["embedding_size"] = config.model.proj_size or units
     # A model made larger than the recipe's wants a lower rate, as the recipes among themselves.
     lr = recipe.lr * min(1.0, recipe.units / units)
     if config.training.optimizer == "sgd":
         lr = SGD_RATE
-    model = {"hidden_size": units, "dropout": recipe.dropout}
+    model["hidden_size"] = units
     found = _with(config, {"model": model, "training": {"lr": lr}}, given)
+    return found if _agrees(found) else None
+
+
+def _agrees(config: Config) -> bool:
     try:
-        check(found)
+        check(config)
     except UsageError:
-        return None
-    return found
+        return False
+    return True
+
+
+def _for_so_many_symbols(config: Config, given: Given, vocab_size: int) -> Config:
+    """With what pays where there are many: of charlm's own recipe, not of a textbook's."""
+    model = config.model
+    if vocab_size < MANY_SYMBOLS or model.init != "orthogonal" or model.bidirectional:
+        return config
+    chosen: Changes = {"training": {"sampled": SAMPLED}} if vocab_size > 2 * SAMPLED else {}
+    if not {"tied", "embedding_size"} & given.get("model", {}).keys():
+        chosen["model"] = {"tied": True, "embedding_size": model.output_size}
+    found = _with(config, chosen, given)
+    return found if _agrees(found) else config
 
 
 def _with(config: Config, chosen: Changes, given: Given) -> Config:
@@ -204,11 +237,9 @@ def _with(config: Config, chosen: Changes, given: Given) -> Config:
     })  # fmt: skip
 
 
-def _fastest(
-    config: Config, given: Given, speed: Callable[[Config], float | None]
-) -> tuple[Config, float | None]:
-    """The config on the device, with the threads and in the precision that train it fastest."""
-    best, best_speed = _with_threads(config, given, speed)
+def _fastest(config: Config, given: Given, speed: Measure) -> tuple[Config, float | None]:
+    """The config on the device, the processors and in the precision that train it fastest."""
+    best, best_speed = _on_all_cores(config, given, speed)
     for change in _changes(config, given):
         other = configured(best, {"training": change})
         other_speed = speed(other)
@@ -223,20 +254,57 @@ def _changes(config: Config, given: Given) -> Iterator[dict[str, str]]:
         yield {"device": "cpu"}
     # What half the precision costs was measured, for every cell, of models that read one way.
     tried = config.model.implementation == "torch" and not config.model.bidirectional
-    if tried and "precision" not in given.get("training", {}):
+    if tried and _open("precision", given):
         yield {"precision": "bfloat16"}
+
+
+def _on_all_cores(
+    config: Config,
+    given: Given,
+    speed: Measure,
+    threads: int | None = None,
+) -> tuple[Config, float | None]:
+    """The config with the threads, and the parts side by side, that are fastest."""
+    best, best_speed = _with_threads(config, given, speed, threads)
+    if best_speed is None or not _open("parts", given) or _device(best) != "cpu":
+        return best, best_speed
+    most = min(_most_threads(), config.training.batch_size)
+    parts = 2 * best.training.parts
+    while parts <= most:
+        change: dict[str, Any] = {"parts": parts}
+        if _open("threads", given):
+            change["threads"] = max(parts, best.training.threads or 1)
+        tried = configured(best, {"training": change})
+        its_speed = speed(tried) if _agrees(tried) else None
+        if its_speed is None or not _is_worth(its_speed, best_speed):
+            break
+        best, best_speed, parts = tried, its_speed, 2 * parts
+    return best, best_speed
+
+
+def _open(setting: str, given: Given) -> bool:
+    """Whether a setting of `training` is for the planner to choose."""
+    return setting not in given.get("training", {})
+
+
+def _device(config: Config) -> str:
+    return pick_device(config.training.device).type
+
+
+def _most_threads() -> int:
+    return min(torch.get_num_threads(), usable_cores())
 
 
 def _with_threads(
     config: Config,
     given: Given,
-    speed: Callable[[Config], float | None],
+    speed: Measure,
     threads: int | None = None,
 ) -> tuple[Config, float | None]:
     """The config with the number of threads that is fastest, from one up, or from `threads`."""
-    if "threads" in given.get("training", {}) or pick_device(config.training.device).type != "cpu":
+    if not _open("threads", given) or _device(config) != "cpu":
         return config, speed(config)
-    most = min(torch.get_num_threads(), usable_cores())
+    most = _most_threads()
     best, best_speed = config, None
     threads = min(threads or 1, most)
     while True:

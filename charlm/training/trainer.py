@@ -23,7 +23,8 @@ from charlm.model.network import CharLM
 from charlm.training.gradient import Gradient
 from charlm.training.last_epoch import LastEpoch
 from charlm.training.limits import limits_of, make_limit, validation_steps, validations
-from charlm.training.optim import OPTIMIZERS, clip, learning_rate, set_rate
+from charlm.training.losses import Counts
+from charlm.training.optim import OPTIMIZERS, clip, learning_rate
 from charlm.training.resume_point import ResumePoint
 
 # A checkpoint at least so often, unless the settings say otherwise: what a kill can cost.
@@ -81,6 +82,17 @@ def make_batches(config: Config, corpus: Corpus) -> Batches:
     )
 
 
+def begin_at_the_frequencies(model: CharLM, counts: Counts) -> None:
+    """Set the head's biases to the log of each token's frequency.
+
+    That is what a model would learn first; so it need not. Smoothed as the unigram baseline is.
+    """
+    seen = np.count_nonzero(counts)
+    frequencies = (counts + seen / len(counts)) / (counts.sum() + seen)
+    with torch.no_grad():
+        model.head.bias.copy_(torch.from_numpy(np.log(frequencies)))
+
+
 class Trainer:
     """A model in training on a corpus.
 
@@ -109,10 +121,11 @@ class Trainer:
         check_precision(settings.precision, self.device, config.model.rnn_type)
         torch.manual_seed(settings.seed)
         self.model = CharLM(config.model, len(corpus.vocab)).to(self.device)
+        counts = self._counts()
         if config.model.init == "orthogonal":
-            self._begin_at_the_frequencies()
+            begin_at_the_frequencies(self.model, counts)
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
-        self.gradient = Gradient(self.model, config)
+        self.gradient = Gradient(self.model, config, counts)
         self.batches = make_batches(config, corpus)
         self.valid = corpus.split("valid")[: settings.eval_tokens or None]
         self.validates_on_all = len(self.valid) == corpus.splits["valid"]
@@ -129,17 +142,10 @@ class Trainer:
             seconds_of_losses(self.model, len(self.valid)) if self.validates else 0.0,
         )  # fmt: skip
 
-    def _begin_at_the_frequencies(self) -> None:
-        """Set the head's biases to the log of each token's frequency in the training part.
-
-        That is what a model would learn first; so it need not. Smoothed as the unigram baseline is.
-        """
-        size = len(self.corpus.vocab)
-        counts = np.bincount(self.corpus.split("train")[:MOST_COUNTED], minlength=size)
-        seen = np.count_nonzero(counts)
-        frequencies = (counts + seen / size) / (counts.sum() + seen)
-        with torch.no_grad():
-            self.model.head.bias.copy_(torch.from_numpy(np.log(frequencies)))
+    def _counts(self) -> Counts:
+        """How often each symbol comes in the training part, or in the first of it."""
+        ids = self.corpus.split("train")[:MOST_COUNTED]
+        return np.bincount(ids, minlength=len(self.corpus.vocab))
 
     def step(self, batch: Batch) -> float:
         """One update of the weights; the loss before it, in nats per token.
@@ -153,8 +159,7 @@ class Trainer:
                 f"the gradient became {norm} at step {self.done + 1}: lower --lr "
                 f"({self.config.training.lr:g}) or --grad-clip"
             )
-        set_rate(self.optimizer, self.rate)
-        self.optimizer.step()
+        self.optimizer.step(self.rate)
         self.state = state
         self.done += 1
         self.tokens += batch.inputs.size

@@ -1,8 +1,9 @@
-"""The gradient of a batch, in either precision."""
+"""The gradient of a batch, in either precision, in parts side by side."""
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -51,3 +52,64 @@ def test_bfloat16_gives_nearly_the_gradient_of_float32(
     for a, b in zip(exact, half, strict=True):
         assert b.dtype == torch.float32
         assert torch.linalg.vector_norm(a - b) < 0.05 * torch.linalg.vector_norm(a)
+
+
+def gradient_of(
+    corpus: Corpus, config: Any, *, side_by_side: bool, parts: int
+) -> tuple[float, list[torch.Tensor]]:
+    """Of two batches, one after the other."""
+    torch.manual_seed(0)
+    network = CharLM(config.model, len(corpus.vocab))
+    counts = np.bincount(corpus.split("train"), minlength=len(corpus.vocab))
+    gradient, batches = Gradient(network, config, counts), make_batches(config, corpus)
+    if not side_by_side:
+        gradient._side_by_side = map
+    gradient.parts = parts
+    torch.manual_seed(1)  # what is dropped
+    _, state = gradient(batches[0], None, 1)
+    nats, state = gradient(batches[1], state, 2)
+    states = state if isinstance(state, tuple) else (state,)
+    return nats, [*states, *(p.grad for p in network.parameters() if p.grad is not None)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": {"rnn_type": "lstm", "dropout": 0.3}},
+        {"model": {"rnn_type": "gru", "num_layers": 2}},
+        {"model": {"rnn_type": "rnn", "embedding_size": 0}},
+        {"model": {"rnn_type": "lstm", "implementation": "scratch", "tied": True}},
+        {"model": {"rnn_type": "gru", "bidirectional": True}},
+        {"model": {"rnn_type": "lstm"}, "training": {"sampled": 2}},
+    ],
+    ids=str,
+)
+def test_side_by_side_is_one_after_the_other_to_the_last_bit(
+    make_corpus: Callable[..., Corpus], tiny_config: Any, nonsense: Any, settings: dict[str, Any]
+) -> None:
+    corpus = make_corpus(nonsense(2000))
+    model, training = settings["model"], {"batch_size": 5, **settings.get("training", {})}
+    if model.get("tied"):
+        model = {**model, "embedding_size": tiny_config().model.hidden_size}
+    config = tiny_config(model=model, training={**training, "parts": 3})
+    nats, found = gradient_of(corpus, config, side_by_side=True, parts=3)
+    for parts in (3, 1):
+        other_nats, other = gradient_of(corpus, config, side_by_side=False, parts=parts)
+        if parts == 3:
+            assert nats == other_nats
+        for a, b in zip(found, other, strict=True):
+            if parts == 3:
+                assert torch.equal(a, b)
+            else:
+                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_an_error_in_a_part_is_the_step_s_error(
+    make_corpus: Callable[..., Corpus], tiny_config: Any, nonsense: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    corpus, config = make_corpus(nonsense(2000)), tiny_config(training={"parts": 2})
+    gradient = Gradient(CharLM(config.model, len(corpus.vocab)), config)
+    monkeypatch.setattr(gradient.model, "read", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        gradient(make_batches(config, corpus)[0], None, 1)

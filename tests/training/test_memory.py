@@ -18,15 +18,15 @@ Limit = Callable[[int], None]
 @pytest.fixture
 def memory_for(monkeypatch: pytest.MonkeyPatch) -> Limit:
     """`memory_for(n)`: a model can be trained with n streams at most."""
-    forward = CharLM.forward
+    read = CharLM.read
 
     def limit(streams: int) -> None:
-        def forward_within(self: CharLM, ids: torch.Tensor, state: Any = None) -> Any:
+        def read_within(self: CharLM, ids: torch.Tensor, state: Any = None) -> Any:
             if self.training and ids.shape[1] > streams:
                 raise RuntimeError(ERROR)
-            return forward(self, ids, state)
+            return read(self, ids, state)
 
-        monkeypatch.setattr(CharLM, "forward", forward_within)
+        monkeypatch.setattr(CharLM, "read", read_within)
 
     return limit
 
@@ -82,7 +82,7 @@ def test_row_33_another_error_is_no_lack_of_memory(
     def broken(self: CharLM, ids: torch.Tensor, state: Any = None) -> Any:
         raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(CharLM, "forward", broken)
+    monkeypatch.setattr(CharLM, "read", broken)
     trainer = Trainer(tiny_config(), make_corpus(nonsense(500)))
     with pytest.raises(RuntimeError, match="shape mismatch") as error:
         trainer.step(trainer.batches[0])

@@ -190,13 +190,13 @@ def threads_of(given: dict[str, Any], speeds: dict[int, float | None]) -> tuple[
 def test_as_many_threads_as_are_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "usable_cores", lambda: 6)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
-    given = {"training": {"time": 5.0}}
+    given = {"training": {"time": 5.0, "parts": 1}}
     assert threads_of(given, {1: 10, 2: 20, 4: 15}) == (2, [1, 2, 4, 4])
     assert threads_of(given, {1: 10, 2: 10.4}) == (1, [1, 2, 2])
     assert threads_of(given, {1: 10, 2: 20, 4: 30, 6: 40}) == (6, [1, 2, 4, 6])
     assert threads_of(given, {1: 10, 2: None}) == (1, [1, 2, 2])
     monkeypatch.setattr("charlm.model.device.usable_cores", lambda: 6)
-    fixed = {"training": {"time": 5.0, "threads": 3}}
+    fixed = {"training": {"time": 5.0, "threads": 3, "parts": 1}}
     assert threads_of(fixed, {3: 10}) == (3, [3])
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert threads_of(given, {1: 10}) == (1, [1])

@@ -64,17 +64,23 @@ def killed_at(charlm: Charlm, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 
 @pytest.mark.parametrize(
-    ("cell", "precision"), [("lstm", "float32"), ("gru", "float32"), ("lstm", "bfloat16")]
+    ("cell", "precision", "more"),
+    [
+        ("lstm", "float32", []),
+        ("gru", "float32", []),
+        ("lstm", "bfloat16", []),
+        ("lstm", "float32", ["--set", "training.parts=2", "--set", "training.sampled=2"]),
+    ],
 )
 @pytest.mark.parametrize("step", [0, 3, 4, 11, 19])
 def test_row_01_a_killed_training_resumed_equals_one_never_killed(
     charlm: Charlm, killed_at: Any, text_file: Path, tiny_options: list[str], step: int, cell: str,
-    precision: str,
+    precision: str, more: list[str],
 ) -> None:  # fmt: skip
     if not trains_in(precision, torch.device("cpu"), cell):
         pytest.skip(f"this processor trains no {cell} in {precision}")
     options = [*tiny_options, *STEPS, "--rnn-type", cell, "--dropout", "0.2"]
-    options += ["--precision", precision]
+    options += ["--precision", precision, *more]
     assert charlm("train", text_file, *options, "-o", "whole").code == 0
     killed_at(step, text_file, *options, "-o", "killed")
     assert charlm("train", "--resume", "killed").code == 0

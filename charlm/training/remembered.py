@@ -1,0 +1,114 @@
+"""The speeds that were measured before on this machine, kept in a small file beside the runs.
+
+{"format": 1, "speeds": {machine: {settings: tokens a second}}}; machine and settings are in words,
+so that who wonders about a plan can read what it was made from. It is of use for a day: machines
+have neighbours, and laptops a battery.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from charlm.config import Config, ModelConfig, TrainingConfig
+from charlm.errors import CharlmError
+from charlm.model.device import processor, usable_cores
+from charlm.storage.files import write_json
+
+Measure = Callable[[Config], float | None]
+
+NAME = ".charlm-speeds.json"
+FORMAT = 1
+MOST_SECONDS = 24 * 3600.0
+# What has no bearing on the speed.
+MODEL_ASIDE = ("init", "forget_bias", "dropout")
+TRAINING_WITHIN = (
+    "seq_len", "batch_size", "optimizer", "precision", "device", "threads", "parts", "sampled",
+)  # fmt: skip
+# By which a user changes what the libraries do here.
+ENVIRONMENT = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
+
+
+class Remembered:
+    """`or_measured(measure)` is a `measure` that measures nothing twice; `save` keeps it."""
+
+    def __init__(self, folder: Path, vocab_size: int) -> None:
+        """folder: of the runs, which need not be there yet."""
+        self.path, self._vocab_size = folder / NAME, vocab_size
+        self._known = _read(self.path)
+        self.measured = 0
+
+    def or_measured(self, measure: Measure) -> Measure:
+        def speed(config: Config) -> float | None:
+            settings = _settings(config, self._vocab_size)
+            found = self._known.get(settings)
+            if found is None:
+                found = measure(config)
+                if found is not None:  # or it could not be trained, for want of time perhaps
+                    self._known[settings] = found
+                    self.measured += 1
+            return found
+
+        return speed
+
+    def save(self) -> None:
+        """Add what was measured to the file; where it cannot be written, it will be measured."""
+        if not self.measured or not self.path.parent.is_dir():
+            return
+        speeds = {**_machines(self.path), _machine(): self._known}
+        with suppress(CharlmError):
+            write_json(self.path, {"format": FORMAT, "speeds": speeds})
+
+
+def _read(path: Path) -> dict[str, float]:
+    """Those of this machine; none from a file that is too old, or not one of ours."""
+    known = _machines(path).get(_machine())
+    if not isinstance(known, dict):
+        return {}
+    return {
+        str(settings): float(speed)
+        for settings, speed in known.items()
+        if isinstance(speed, int | float) and math.isfinite(speed) and speed > 0
+    }
+
+
+def _machines(path: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError, AttributeError, RecursionError):
+        if time.time() - path.stat().st_mtime < MOST_SECONDS:
+            record = json.loads(path.read_bytes())
+            if record["format"] == FORMAT:
+                return dict(record["speeds"])
+    return {}
+
+
+def _machine() -> str:
+    """AMD EPYC, 2 processors, AVX512, torch 2.13.0+cpu"""
+    capability = torch.backends.cpu.get_cpu_capability()
+    facts = [processor(), f"{usable_cores()} processors", capability, f"torch {torch.__version__}"]
+    if torch.cuda.is_available():
+        facts.append(torch.cuda.get_device_name())
+    facts += [f"{name}={value}" for name in ENVIRONMENT if (value := os.environ.get(name))]
+    return ", ".join(facts)
+
+
+def _settings(config: Config, vocab_size: int) -> str:
+    """hidden_size=384, threads=2, symbols=65: all that is not as it is by default."""
+
+    def given() -> Iterator[str]:
+        for section, defaults in (
+            (config.model, ModelConfig()), (config.training, TrainingConfig()),
+        ):  # fmt: skip
+            for name, value in vars(section).items():
+                bears = name in TRAINING_WITHIN or (
+                    section is config.model and name not in MODEL_ASIDE
+                )
+                if bears and value != getattr(defaults, name):
+                    yield f"{name}={value}"
+
+    return ", ".join([*given(), f"symbols={vocab_size}"])

@@ -93,7 +93,7 @@ def generate(
     shown, ids = _read_prefix(prefix, prefix_file, run, config)
     seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
     engine = _engine(run, device)
-    sampler = Sampler(engine, run.vocab, settings)
+    sampler = Sampler(engine, run.vocab, settings, scored=as_json)
     samples = sampler.start(ids)
     stream = _threaded(engine, settings, sampler.stream(ids, samples, seed))
     # Opened beforehand: where it is gone, nothing is generated for nothing.

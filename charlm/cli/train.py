@@ -131,6 +131,8 @@ def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: b
             show(describe(*about) + "\n")
         return
     note(describe(*about))
+    if remembered.recalled and not remembered.measured:
+        note(f"speeds as measured before: {remembered.path} (delete it to measure anew)")
     with ExitStack() as lock:
         output = _make_run(job, plan.config, measured, output, force, lock)
         remembered.save()

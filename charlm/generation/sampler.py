@@ -5,6 +5,7 @@ samples is the third of ten: to the letter for as few as `Stepper` multiplies on
 a draw hangs on the last bit of a sum.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -117,10 +118,8 @@ def relative(
     logits: npt.NDArray[np.floating[Any]],
 ) -> tuple[Logits, Numbers]:
     """What rules work on, in double precision, and each row's largest, by which it was shifted."""
-    shifted = logits.astype(np.float64)
-    largest: Numbers = np.maximum.reduce(shifted, axis=1)
-    shifted -= largest[:, None]
-    return shifted, largest
+    largest = np.maximum.reduce(logits, axis=1)
+    return np.subtract(logits, largest[:, None], dtype=np.float64), largest
 
 
 def cumulated(logits: Logits) -> Numbers:
@@ -131,10 +130,14 @@ def cumulated(logits: Logits) -> Numbers:
 
 def draw(sums: Numbers, uniform: Sequence[float]) -> list[int]:
     """One place a row, by inverting a cumulative distribution at a number in [0, 1)."""
-    # Not above, for equals too: what has probability zero, the same sum as before, is never hit.
-    passed = sums <= np.multiply(uniform, sums[:, -1])[:, None]
-    places: list[int] = passed.argmin(axis=1).tolist()
-    return places
+    return [_inverted(row, number) for row, number in zip(sums, uniform, strict=True)]
+
+
+def _inverted(row: Numbers, number: float) -> int:
+    total = row.item(-1)
+    # Right of equals: what has probability zero, the same sum as before, is never hit.
+    place = int(row.searchsorted(number * total, "right"))
+    return place if place < len(row) else int(row.searchsorted(total))
 
 
 class Dice:
@@ -156,7 +159,8 @@ class Dice:
 class Sample:
     """A continuation in the making. Text that may turn out to begin a stop text is held back.
 
-    nats: of the tokens that stand in `text` whole, under the model itself, before any rule.
+    nats: of the tokens that stand in `text` whole, under the model itself, before any rule; NaN of
+    a sampler that is not asked for them.
     stop_reason: "length", "stop", or "overflow", where the model's numbers grew beyond bounds.
     """
 
@@ -215,7 +219,11 @@ def _overlap(text: str, stop: str) -> int:
 class Sampler:
     """Continues a prefix, as one sample or as many side by side."""
 
-    def __init__(self, engine: Engine, vocab: Vocab, settings: GenerationConfig) -> None:
+    def __init__(
+        self, engine: Engine, vocab: Vocab, settings: GenerationConfig, *, scored: bool = True
+    ) -> None:
+        """scored: whether somebody reads the samples' `nats`, which are NaN if not."""
+        self._scored = scored
         self._engine, self._vocab, self._settings = engine, vocab, settings
         self._rules = rules_of(settings)
 
@@ -268,18 +276,22 @@ class Sampler:
         """A token for each row, and its surprise in nats under the model; None: an overflow."""
         # All but <unk>, which is never drawn and comes first.
         model, largest = relative(logits[:, UNK_ID + 1 :])
-        sums = cumulated(model)
-        log_sums = np.logaddexp(np.log(sums[:, -1]), logits[:, UNK_ID] - largest)
-        if self._rules:
-            allowed = model
-            for rule in self._rules:
-                allowed = rule(allowed)
-            sums = cumulated(allowed)
-        places = draw(sums, [die.roll() for die in dice])
-        surprises = [
-            log_sum - model.item(row, place) if abs(top) < OVERFLOW else None
-            for row, (log_sum, place, top) in enumerate(
-                zip(log_sums.tolist(), places, largest.tolist(), strict=True)
+        allowed = model
+        for rule in self._rules:
+            allowed = rule(allowed)
+        places = draw(cumulated(allowed), [die.roll() for die in dice])
+        nats = [math.nan] * len(places)
+        if self._scored:
+            sums = np.add.reduce(np.exp(model), axis=1)
+            log_sums = np.logaddexp(
+                np.log(sums), np.subtract(logits[:, UNK_ID], largest, dtype=np.float64)
             )
+            nats = [
+                log_sum - model.item(row, place)
+                for row, (log_sum, place) in enumerate(zip(log_sums.tolist(), places, strict=True))
+            ]
+        surprises = [
+            its if abs(top) < OVERFLOW else None
+            for its, top in zip(nats, largest.tolist(), strict=True)
         ]
         return [UNK_ID + 1 + place for place in places], surprises

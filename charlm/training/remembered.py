@@ -42,13 +42,15 @@ class Remembered:
         """folder: of the runs, which need not be there yet."""
         self.path, self._vocab_size = folder / NAME, vocab_size
         self._known = _read(self.path)
-        self.measured = 0
+        self.measured = self.recalled = 0
 
     def or_measured(self, measure: Measure) -> Measure:
         def speed(config: Config) -> float | None:
             settings = _settings(config, self._vocab_size)
             found = self._known.get(settings)
-            if found is None:
+            if found is not None:
+                self.recalled += 1
+            else:
                 found = measure(config)
                 if found is not None:  # or it could not be trained, for want of time perhaps
                     self._known[settings] = found
@@ -74,7 +76,7 @@ def _read(path: Path) -> dict[str, float]:
     return {
         str(settings): float(speed)
         for settings, speed in known.items()
-        if isinstance(speed, int | float) and math.isfinite(speed) and speed > 0
+        if type(speed) in (int, float) and math.isfinite(speed) and speed > 0
     }
 
 

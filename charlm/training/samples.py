@@ -23,7 +23,8 @@ def written(trainer: Trainer) -> str:
     """A continuation of nothing; its seed is the step."""
     config, vocab = trainer.config, trainer.corpus.vocab
     settings = dataclasses.replace(config.generation, length=SAMPLE_LENGTH, num_samples=1, stop=())
-    sampler = Sampler(Stepper(config.model, weights_of(trainer.model)), vocab, settings)
+    stepper = Stepper(config.model, weights_of(trainer.model))
+    sampler = Sampler(stepper, vocab, settings, scored=False)
     samples = sampler.start([])
     for _ in sampler.stream([], samples, trainer.done):
         pass

@@ -163,9 +163,11 @@ def test_a_draw_follows_the_probabilities() -> None:
 
 
 @pytest.mark.parametrize("uniform", [0.0, 0.5, np.nextafter(1, 0)])
-def test_what_is_ruled_out_is_never_drawn(uniform: float) -> None:
-    logits = np.array([[-np.inf, 1.0, -np.inf, 1.0, -np.inf]])
+@pytest.mark.parametrize("logit", [0.0, 1.0, -np.log(1.5)])
+def test_what_is_ruled_out_is_never_drawn(uniform: float, logit: float) -> None:
+    logits = np.array([[-np.inf, logit, -np.inf, logit, -np.inf]])
     assert draw(cumulated(logits), [uniform])[0] in (1, 3)
+    assert draw(np.array([[0.0, 1.5, 1.5]]), [uniform]) == [1]
 
 
 def test_dice_are_fair_and_of_their_own() -> None:
@@ -212,6 +214,23 @@ def test_a_sample_is_the_same_to_the_bit_alone_and_among_a_few(cell: str) -> Non
     stopped = outcomes(cell, ROW_BY_ROW, stop=("at", "he", "o"))
     assert len({len(text) for text, *_ in stopped}) > 2
     assert stopped[:2] == outcomes(cell, 2, stop=("at", "he", "o"))
+
+
+def test_nats_that_nobody_reads_are_none_and_the_text_is_the_same() -> None:
+    config = GenerationConfig(length=40)
+    torch.manual_seed(0)
+    model = ModelConfig(hidden_size=16, embedding_size=8)
+    engine = Stepper(model, weights_of(CharLM(model, len(VOCAB))))
+    found = {}
+    for scored in (False, True):
+        sampler = Sampler(engine, VOCAB, config, scored=scored)
+        [sample] = sampler.start([])
+        for _ in sampler.stream([], [sample], 7):
+            pass
+        found[scored] = sample
+    assert found[False].text == found[True].text
+    assert np.isnan(found[False].nats)
+    assert found[True].nats > 0
 
 
 def test_among_many_the_samples_are_the_same_but_for_rounding() -> None:

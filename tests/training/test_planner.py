@@ -202,6 +202,55 @@ def test_as_many_threads_as_are_fastest(monkeypatch: pytest.MonkeyPatch) -> None
     assert threads_of(given, {1: 10}) == (1, [1])
 
 
+def sides_of(speeds: dict[tuple[int, int], float], **given: Any) -> tuple[int | None, int]:
+    """The threads and parts chosen where these (threads, parts) have these speeds."""
+
+    def speed(config: Config) -> float | None:
+        training = config.training
+        if training.precision == "bfloat16":
+            return None
+        return speeds.get((training.threads or 0, training.parts), 1.0)
+
+    asked = {"model": {"hidden_size": 8}, "training": {"time": 5.0, **given}}
+    training = planned(asked, speed=speed).config.training
+    return training.threads, training.parts
+
+
+def test_as_many_parts_side_by_side_as_are_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "usable_cores", lambda: 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert sides_of({(1, 1): 10, (2, 1): 20, (4, 1): 21}) == (2, 1)
+    assert sides_of({(1, 1): 10, (2, 1): 20, (2, 2): 30}) == (2, 2)
+    assert sides_of({(1, 1): 10, (2, 2): 15, (4, 4): 30}) == (4, 4)
+    assert sides_of({(1, 1): 10, (4, 4): 30}) == (1, 1)  # two were no gain, so four are not tried
+    assert sides_of({(1, 1): 10, (2, 2): 15}, parts=1) == (1, 1)
+    assert sides_of({(1, 1): 10, (2, 2): 15}, batch_size=1) == (1, 1)
+    dropped = {"model": {"num_layers": 2, "dropout": 0.1}, "training": {"time": 5.0}}
+    monkeypatch.setattr("charlm.model.device.usable_cores", lambda: 4)
+    assert planned(dropped).config.training.parts == 1
+
+
+def test_many_symbols_share_a_matrix_and_are_sampled() -> None:
+    def chosen(vocab_size: int, given: dict[str, Any]) -> tuple[bool, int, int]:
+        given.setdefault("training", {})["time"] = 5.0
+        config = planned(given, vocab_size=vocab_size).config
+        return config.model.tied, config.model.embedding_size, config.training.sampled
+
+    default = Config().model.embedding_size
+    assert chosen(planner.MANY_SYMBOLS - 1, {}) == (False, default, 0)
+    assert chosen(planner.MANY_SYMBOLS, {}) == (True, 256, 0)
+    many = 2 * planner.SAMPLED + 1
+    assert chosen(many, {}) == (True, 256, planner.SAMPLED)
+    assert chosen(many, {"model": {"hidden_size": 100}}) == (True, 100, planner.SAMPLED)
+    assert chosen(many, {"model": {"embedding_size": 32}}) == (False, 32, planner.SAMPLED)
+    assert chosen(many, {"model": {"tied": False}}) == (False, default, planner.SAMPLED)
+    assert chosen(many, {"training": {"sampled": 0}}) == (True, 256, 0)
+    projected = {"model": {"hidden_size": 100, "proj_size": 40}}
+    assert chosen(many, projected) == (True, 40, planner.SAMPLED)
+    for textbook in ({"init": "normal"}, {"init": "torch"}, {"bidirectional": True}):
+        assert chosen(many, {"model": textbook}) == (False, default, 0)
+
+
 def test_the_processor_is_taken_where_it_is_much_faster_than_the_accelerator(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,0 +1,118 @@
+"""What was measured here is not measured twice; what is no measurement is not believed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlm.config import Config
+from charlm.settings import configured
+from charlm.training import remembered
+from charlm.training.remembered import NAME, Remembered
+
+SMALL = configured(Config(), {"model": {"hidden_size": 8}, "training": {"threads": 2}})
+
+
+class Machine:
+    """Counts what is measured of it."""
+
+    def __init__(self, speed: float | None = 1e5) -> None:
+        self.speed, self.measured = speed, 0
+
+    def __call__(self, config: Config) -> float | None:
+        self.measured += 1
+        return self.speed
+
+
+def asked(folder: Path, *configs: Config, machine: Machine, symbols: int = 65) -> list[Any]:
+    memory = Remembered(folder, symbols)
+    speed = memory.or_measured(machine)
+    found = [speed(config) for config in configs]
+    memory.save()
+    return found
+
+
+def test_nothing_is_measured_twice(tmp_path: Path) -> None:
+    machine = Machine()
+    assert asked(tmp_path, SMALL, SMALL, machine=machine) == [1e5, 1e5]
+    assert machine.measured == 1
+    machine.speed = 2e5
+    assert asked(tmp_path, SMALL, machine=machine) == [1e5]
+    # A speed is that of one size, one vocabulary, one way to compute.
+    assert asked(tmp_path, SMALL, machine=machine, symbols=66) == [2e5]
+    assert asked(tmp_path, Config(), machine=machine) == [2e5]
+    assert asked(tmp_path, SMALL, machine=machine) == [1e5]
+
+
+def test_what_has_no_bearing_makes_no_difference(tmp_path: Path) -> None:
+    machine = Machine()
+    other = configured(SMALL, {"training": {"lr": 0.5, "seed": 7}, "model": {"dropout": 0.2}})
+    asked(tmp_path, SMALL, other, machine=machine)
+    assert machine.measured == 1
+    assert json.loads((tmp_path / NAME).read_text())["speeds"] == {
+        remembered._machine(): {"hidden_size=8, threads=2, symbols=65": 1e5}
+    }
+
+
+def test_what_could_not_be_trained_is_tried_again(tmp_path: Path) -> None:
+    machine = Machine(None)
+    for _ in range(2):
+        assert asked(tmp_path, SMALL, machine=machine) == [None]
+    assert machine.measured == 2
+    assert not (tmp_path / NAME).exists()
+
+
+def test_another_machine_is_measured_and_neither_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(tmp_path, SMALL, machine=Machine(1.0))
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    assert asked(tmp_path, SMALL, machine=Machine(2.0)) == [2.0]
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    assert asked(tmp_path, SMALL, machine=Machine(3.0)) == [1.0]
+
+
+def test_what_is_a_day_old_is_measured_anew(tmp_path: Path) -> None:
+    asked(tmp_path, SMALL, machine=Machine(1.0))
+    os.utime(tmp_path / NAME, (0, 0))
+    assert asked(tmp_path, SMALL, machine=Machine(2.0)) == [2.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", "null", '{"format": 2, "speeds": {}}', '{"format": 1}',
+     '{"format": 1, "speeds": [1]}', "[" * 100_000],
+)  # fmt: skip
+def test_a_file_that_is_none_of_ours_is_not_believed(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
+    assert asked(tmp_path, SMALL, machine=Machine(2.0)) == [2.0]
+    assert asked(tmp_path, SMALL, machine=Machine(3.0)) == [2.0]
+
+
+@pytest.mark.parametrize("speed", [0, -1, "fast", None, True, 1e999, [1]])
+def test_a_speed_that_is_none_is_not_believed(tmp_path: Path, speed: Any) -> None:
+    machines = {remembered._machine(): {"hidden_size=8, threads=2, symbols=65": speed}}
+    (tmp_path / NAME).write_text(json.dumps({"format": 1, "speeds": machines}))
+    assert asked(tmp_path, SMALL, machine=Machine(2.0)) == [2.0]
+
+
+def test_where_it_cannot_be_kept_it_is_measured_each_time(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    for _ in range(2):
+        assert asked(tmp_path, SMALL, machine=Machine(2.0)) == [2.0]
+    assert asked(tmp_path / "none", SMALL, machine=Machine(2.0)) == [2.0]
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_second_training_measures_nothing(charlm: Any, text_file: Any, tmp_path: Path) -> None:
+    options = ["--max-steps", 3, "--hidden-size", 8]
+    assert charlm("train", text_file, *options, "--dry-run").code == 0
+    assert not list(tmp_path.glob("**/" + NAME))
+    assert charlm("train", text_file, *options).code == 0
+    kept = (tmp_path / "runs" / NAME).read_bytes()
+    again = charlm("train", text_file, *options)
+    assert again.code == 0
+    assert (tmp_path / "runs" / NAME).read_bytes() == kept
+    assert "speeds as measured before: runs/.charlm-speeds.json" in again.err

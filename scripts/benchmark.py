@@ -12,7 +12,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def machine() -> str:
-    """Processor, cores, and the versions that matter."""
+    """Processor, to what it is held, cores, and the versions that matter."""
     import numpy
     import torch
 
@@ -20,6 +20,8 @@ def machine() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and (found := re.search(r"model name\s*: (.*)", cpuinfo.read_text())):
         name = found[1]
+    if held := os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        name += f" held to {held}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{name}, {cores} cores; torch {torch.__version__}, NumPy {numpy.__version__}"
 

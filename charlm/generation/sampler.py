@@ -255,16 +255,19 @@ class Sampler:
             return
         state, logits = self._engine.take(state, [0] * len(samples)), logits[[0] * len(samples)]
         for _ in range(self._settings.length):
-            tokens, surprises = self._draw(logits, [dice[index] for index in running])
+            tokens, surprises = self._draw(logits, dice)
+            ended = False
             for index, token, nats in zip(running, tokens, surprises, strict=True):
                 sample = samples[index]
                 yield index, sample.end("overflow") if nats is None else sample.add(token, nats)
-            going = [row for row, i in enumerate(running) if samples[i].stop_reason is None]
-            if not going:
-                return
-            if len(going) < len(running):
+                ended = ended or sample.stop_reason is not None
+            if ended:
+                going = [row for row, i in enumerate(running) if samples[i].stop_reason is None]
+                if not going:
+                    return
                 running = [running[row] for row in going]
                 tokens = [tokens[row] for row in going]
+                dice = [dice[row] for row in going]
                 state = self._engine.take(state, going)
             logits = self._engine.step(tokens, state)
         for index in running:

@@ -47,6 +47,13 @@ RECIPES = (
     Recipe(3.8, 768, 0.3, 0.004),
     Recipe(20.0, 768, 0.5, 0.004),
 )
+# Of many symbols each is rarer, and what is rare is sooner learned by heart.
+MANY_RECIPES = (
+    Recipe(0.0, 256, 0.0, 0.01),
+    Recipe(3.0, 256, 0.3, 0.01),
+    Recipe(3.0, 384, 0.5, 0.007),
+    Recipe(3.5, 512, 0.5, 0.005),
+)
 # A text of fewer tokens is learned by heart sooner: where a recipe drops anything, drop more.
 SHORT_TEXT = 500_000
 MORE_DROPOUT, MOST_DROPOUT = 0.2, 0.5
@@ -181,7 +188,7 @@ def _epochs_worth(config: Config, train_tokens: int) -> float:
 def _recipes(train_tokens: int, vocab_size: int) -> Iterator[Recipe]:
     """Those for a text of this length and so many symbols."""
     most = next((units for tokens, units in MOST_UNITS if train_tokens < tokens), None)
-    for recipe in RECIPES:
+    for recipe in MANY_RECIPES if vocab_size >= MANY_SYMBOLS else RECIPES:
         units, dropout, lr = recipe.units, recipe.dropout, recipe.lr
         if most is not None and units > most:
             units, lr = most, RECIPES[0].lr

@@ -81,7 +81,7 @@ def _read(path: Path) -> dict[str, float]:
 
 
 def _machines(path: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError, AttributeError, RecursionError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         if time.time() - path.stat().st_mtime < MOST_SECONDS:
             record = json.loads(path.read_bytes())
             if record["format"] == FORMAT:

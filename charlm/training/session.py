@@ -41,7 +41,11 @@ from charlm.training.trainer import Best, Trainer
 
 @dataclass(frozen=True)
 class Result:
-    """What a training came to. `valid` is the score of the model that was kept."""
+    """What a training came to.
+
+    estimated: the training's perplexity is over a sample of the symbols. valid: the score of the
+    model that was kept.
+    """
 
     run: Path
     steps: int
@@ -51,6 +55,7 @@ class Result:
     tokens_per_second: float
     train_perplexity_name: str
     train_perplexity: float
+    estimated: bool
     valid: Score | None
     valid_facts: dict[str, Any] | None
     gave_up_after: int | None
@@ -80,7 +85,7 @@ class Result:
         return (
             f"{figures}\n"
             f"training: {self.train_perplexity_name.removeprefix('train_').replace('_', ' ')} "
-            f"{self.train_perplexity:.3f} over the last epoch, "
+            f"{'about ' * self.estimated}{self.train_perplexity:.3f} over the last epoch, "
             f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.seconds:.1f} s{speed}{early}"
         )
 
@@ -132,7 +137,7 @@ def train_run(
         path, trainer.done, trainer.epochs, time.perf_counter() - started,
         trainer.unit, recorder.tokens_per_second(trainer),
         train_perplexity_name(config.model),
-        trainer.train_perplexity, recorder.best_score,
+        trainer.train_perplexity, config.training.sampled > 0, recorder.best_score,
         score_facts(trainer, recorder.best_score),
         trainer.best.failures if trainer.gave_up else None,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from charlm.errors import UsageError
 from charlm.settings import configured
 from charlm.training import planner
 from charlm.training.limits import LEAST_STEPS, MOST_EPOCHS
-from charlm.training.planner import RECIPES, Plan, Recipe, expected_nats, plan
+from charlm.training.planner import MANY_RECIPES, RECIPES, Plan, Recipe, expected_nats, plan
 from charlm.training.speed import Speed
 
 Measure = Callable[[Config], float | None]
@@ -62,6 +62,18 @@ def test_the_epochs_that_the_time_allows_choose_the_recipe(number: int) -> None:
                     speed=by_units(**{f"h{k}": v for k, v in speeds.items()}))  # fmt: skip
     assert follows(found, recipes[-1])
     assert found.epochs == pytest.approx(seconds * speeds[recipes[-1].units] / 1e6)
+
+
+@pytest.mark.parametrize("number", range(len(MANY_RECIPES)))
+def test_many_symbols_have_recipes_of_their_own(number: int) -> None:
+    recipes = MANY_RECIPES[: number + 1]
+    found = planned({"training": {"time": 10 * recipes[-1].epochs + 1}}, vocab_size=5000,
+                    speed=lambda config: (None if config.training.precision == "bfloat16"
+                    or config.model.hidden_size > recipes[-1].units else 1e5))  # fmt: skip
+    last = [recipe for recipe in MANY_RECIPES if recipe.units <= recipes[-1].units
+            and recipe.epochs <= recipes[-1].epochs][-1]  # fmt: skip
+    assert follows(found, last)
+    assert found.config.model.embedding_size == found.config.model.hidden_size
 
 
 def test_a_recipe_too_slow_to_read_the_text_often_enough_is_left() -> None:

@@ -3,6 +3,7 @@
 What takes time to import is imported when the signals are seen to: Ctrl-C may come at once.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -32,7 +33,9 @@ def main() -> None:
     for number in heeded():
         signal.signal(number, signal.SIG_DFL)
     if still_importing():  # for nothing, now that the command is at its end
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(ClosedPipe, OSError):
+                stream.flush()
         os._exit(code)
     sys.exit(code)
 

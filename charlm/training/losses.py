@@ -64,7 +64,8 @@ class SampledSoftmax:
         absent = (1 - counts / max(1, counts.sum())) ** (tokens - 1) * (1 - share)
         log_chance = np.log1p(-absent)
         log_chance[self._frequent] = 0.0
-        self._log_chance = torch.from_numpy(log_chance.astype(np.float32))
+        device = model.head.weight.device
+        self._log_chance = torch.from_numpy(log_chance.astype(np.float32)).to(device)
 
     def drawn(self, targets: npt.NDArray[np.int64], step: int) -> Tensor | None:
         generator = np.random.default_rng((self._seed, step))
@@ -75,13 +76,13 @@ class SampledSoftmax:
     def __call__(self, outputs: Tensor, targets: Tensor, symbols: Tensor | None) -> Tensor:
         assert symbols is not None
         targets = targets.flatten().contiguous()
-        log_chance = self._log_chance.to(outputs.device)
+        symbols, log_chance = symbols.to(outputs.device), self._log_chance
         weight = F.embedding(symbols, self._head.weight)
         bias = self._head.bias[symbols] - log_chance[symbols]
         logits = F.linear(outputs, weight, bias).float().flatten(0, 1)
         # A target is there for certain.
         places = torch.searchsorted(symbols, targets)
-        logits[torch.arange(len(targets)), places] += log_chance[targets]
+        logits[torch.arange(len(targets), device=logits.device), places] += log_chance[targets]
         return F.cross_entropy(logits, places, reduction="sum")
 
 

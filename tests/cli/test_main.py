@@ -96,3 +96,28 @@ def test_standard_input_is_a_text(tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert '"tokens": 150' in result.stdout
+
+
+def test_an_error_beside_an_import_ends_at_once_and_whole(tmp_path: Path) -> None:
+    """torch is being imported when the text turns out to be none."""
+    (tmp_path / "text").write_bytes(b"abc\xff" * 1000)
+    command = [sys.executable, "-m", "charlm", "train", "text"]
+    for _ in range(3):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.startswith("Error: text: byte 3 (line 1) is not utf-8")
+        assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+def test_an_import_ahead_that_fails_fails_where_it_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time; time.sleep(0.3); done = True")
+    script = (
+        "from charlm.cli.ahead import import_ahead, still_importing\n"
+        "import_ahead('no_such_module'); import_ahead('slow')\n"
+        "assert still_importing()\n"
+        "import slow, time; assert slow.done\n"
+        "while still_importing(): time.sleep(0.01)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -286,3 +286,28 @@ def test_the_best_validation_is_remembered() -> None:
     taken = [best.take(Score(nats=n, tokens=1), step) for step, n in enumerate((3, 2, 2, 4, 1))]
     assert taken == [True, True, False, False, True]
     assert (best.nats_per_token, best.step, best.failures) == (1, 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "begun"),
+    [
+        ({}, True),
+        ({"implementation": "scratch"}, True),
+        ({"bidirectional": True}, True),
+        ({"tied": True, "embedding_size": 16, "hidden_size": 16}, True),
+        ({"init": "normal"}, False),
+        ({"init": "torch"}, False),
+    ],
+    ids=str,
+)
+def test_a_model_begins_at_the_frequencies_but_for_the_textbook_s(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any, model: dict[str, Any], begun: bool
+) -> None:
+    corpus = make_corpus(nonsense(2000) + "zz")
+    trainer = Trainer(tiny_config(model=model), corpus)
+    counts = np.bincount(corpus.split("train"), minlength=len(corpus.vocab))
+    found = torch.softmax(trainer.model.head.bias.detach(), 0).numpy()
+    near = np.allclose(found, counts / counts.sum(), atol=2e-3)
+    assert near == begun
+    if begun:
+        assert (found > 0).all()  # <unk>, which the text does not have, too

@@ -82,8 +82,10 @@ class Gradient:
                 continue
             if parameter.grad is not None:
                 parameter.grad += gradient
-            elif gradient.data_ptr() in places:  # of two biases that are added up, it is one
-                parameter.grad = gradient.clone()
+            elif gradient.data_ptr() in places or gradient.stride() != parameter.stride():
+                # Of two biases that are added up, it is one; and a fused optimiser takes it for
+                # granted that a gradient lies in memory as its parameter does.
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)
             else:
                 parameter.grad = gradient
             places.add(gradient.data_ptr())

@@ -155,11 +155,15 @@ def _planned(
     for recipe in recipes[1:]:
         if epochs < recipe.epochs:
             break  # and a larger model, which is slower, would have fewer still
-        larger = _fitting(config, recipe, given)
+        # What side by side is worth, another size may tell otherwise; and some recipes forbid it.
+        alone = configured(config, {"training": {"parts": 1}} if _open("parts", given) else {})
+        larger = _fitting(config, recipe, given) or _fitting(alone, recipe, given)
         if larger is None:
             continue
-        if larger.model.hidden_size != config.model.hidden_size:
-            larger = configured(larger, {"training": {"parts": 1}} if _open("parts", given) else {})
+        if (larger.model.hidden_size, larger.training.parts) != (
+            config.model.hidden_size, config.training.parts,
+        ):  # fmt: skip
+            larger = configured(larger, {"training": {"parts": alone.training.parts}})
             larger, larger_speed = _on_all_cores(larger, given, speed, config.training.threads)
             if larger_speed is None or epochs_at(larger_speed) < recipe.epochs:
                 break
@@ -275,7 +279,8 @@ def _on_all_cores(
     best, best_speed = _with_threads(config, given, speed, threads)
     if best_speed is None or not _open("parts", given) or _device(best) != "cpu":
         return best, best_speed
-    most = min(_most_threads(), config.training.batch_size)
+    given_threads = None if _open("threads", given) else config.training.threads
+    most = min(given_threads or _most_threads(), config.training.batch_size)
     parts = 2 * best.training.parts
     while parts <= most:
         change: dict[str, Any] = {"parts": parts}

@@ -6,7 +6,6 @@ have neighbours, and laptops a battery.
 """
 
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,8 @@ Measure = Callable[[Config], float | None]
 NAME = ".charlm-speeds.json"
 FORMAT = 1
 MOST_SECONDS = 24 * 3600.0
+# Tokens a second that no machine reaches.
+FASTEST = 1e15
 # What has no bearing on the speed.
 MODEL_ASIDE = ("init", "forget_bias", "dropout")
 TRAINING_WITHIN = (
@@ -36,12 +37,16 @@ ENVIRONMENT = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS", "
 
 
 class Remembered:
-    """`or_measured(measure)` is a `measure` that measures nothing twice; `save` keeps it."""
+    """`or_measured(measure)` is a `measure` that first looks up what was known before; what it
+    finds is known to the next command, by `save`. Asked again, it measures again: the planner does
+    so where something else may have had the processors.
+    """
 
     def __init__(self, folder: Path, vocab_size: int) -> None:
         """folder: of the runs, which need not be there yet."""
         self.path, self._vocab_size = folder / NAME, vocab_size
         self._known = _read(self.path)
+        self._new: dict[str, float] = {}
         self.measured = self.recalled = 0
 
     def or_measured(self, measure: Measure) -> Measure:
@@ -53,7 +58,7 @@ class Remembered:
             else:
                 found = measure(config)
                 if found is not None:  # or it could not be trained, for want of time perhaps
-                    self._known[settings] = found
+                    self._new[settings] = max(found, self._new.get(settings, 0.0))
                     self.measured += 1
             return found
 
@@ -63,26 +68,33 @@ class Remembered:
         """Add what was measured to the file; where it cannot be written, it will be measured."""
         if not self.measured or not self.path.parent.is_dir():
             return
-        speeds = {**_machines(self.path), _machine(): self._known}
+        # Of other machines only what is a speed; of this one also what another command has added.
+        speeds = {machine: _speeds(known) for machine, known in _machines(self.path).items()}
+        speeds[_machine()] = {**speeds.get(_machine(), {}), **self._new}
         with suppress(CharlmError):
             write_json(self.path, {"format": FORMAT, "speeds": speeds})
 
 
 def _read(path: Path) -> dict[str, float]:
     """Those of this machine; none from a file that is too old, or not one of ours."""
-    known = _machines(path).get(_machine())
+    return _speeds(_machines(path).get(_machine()))
+
+
+def _speeds(known: Any) -> dict[str, float]:
+    """What of a record is a speed; it may be anybody's."""
     if not isinstance(known, dict):
         return {}
     return {
         str(settings): float(speed)
         for settings, speed in known.items()
-        if type(speed) in (int, float) and math.isfinite(speed) and speed > 0
+        if type(speed) in (int, float) and 0 < speed < FASTEST
     }
 
 
 def _machines(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        if time.time() - path.stat().st_mtime < MOST_SECONDS:
+        # Not of a pipe, at which one would wait for ever.
+        if path.is_file() and 0 <= time.time() - path.stat().st_mtime < MOST_SECONDS:
             record = json.loads(path.read_bytes())
             if record["format"] == FORMAT:
                 return dict(record["speeds"])

@@ -11,6 +11,7 @@ from charlm.data.corpus import Corpus
 from charlm.model.device import trains_in
 from charlm.model.network import CharLM
 from charlm.training.gradient import Gradient
+from charlm.training.optim import OPTIMIZERS
 from charlm.training.trainer import make_batches
 
 
@@ -113,3 +114,29 @@ def test_an_error_in_a_part_is_the_step_s_error(
     monkeypatch.setattr(gradient.model, "read", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         gradient(make_batches(config, corpus)[0], None, 1)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_a_step_of_the_cells_from_scratch_is_that_of_torch_s(
+    make_corpus: Callable[..., Corpus], tiny_config: Any, nonsense: Any, cell: str, parts: int
+) -> None:
+    """By the fused optimiser, which reads a gradient as if it lay as its parameter does."""
+    corpus, found = make_corpus(nonsense(2000)), []
+    for implementation in ("torch", "scratch"):
+        config = tiny_config(
+            model={"rnn_type": cell, "implementation": implementation}, training={"parts": parts}
+        )
+        torch.manual_seed(0)
+        network = CharLM(config.model, len(corpus.vocab))
+        gradient = Gradient(network, config)
+        optimizer = OPTIMIZERS["adamw"](network, config.training)
+        for k in range(2):
+            gradient(make_batches(config, corpus)[k], None, k + 1)
+            for parameter in network.parameters():
+                assert parameter.grad is not None
+                assert parameter.grad.stride() == parameter.stride()
+            optimizer.step(1e-3)
+        found.append([p.detach() for p in network.parameters()])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-3)

@@ -237,6 +237,17 @@ def test_as_many_parts_side_by_side_as_are_fastest(monkeypatch: pytest.MonkeyPat
     assert sides_of({(1, 1): 10, (4, 4): 30}) == (1, 1)  # two were no gain, so four are not tried
     assert sides_of({(1, 1): 10, (2, 2): 15}, parts=1) == (1, 1)
     assert sides_of({(1, 1): 10, (2, 2): 15}, batch_size=1) == (1, 1)
+    assert sides_of({(1, 1): 10, (2, 2): 15}, threads=1) == (1, 1)
+    # Two layers with something dropped between are for one part: no reason not to drop.
+    deep = {"model": {"num_layers": 2}, "training": {"time": 300.0}}
+
+    def by_parts(config: Config) -> float | None:
+        training = config.training
+        return None if training.precision == "bfloat16" else 1e5 * training.parts
+
+    found = planned(deep, speed=by_parts)
+    assert (found.config.training.parts, found.config.model.hidden_size) == (1, 768)
+    assert found.config.model.dropout > 0
     dropped = {"model": {"num_layers": 2, "dropout": 0.1}, "training": {"time": 5.0}}
     monkeypatch.setattr("charlm.model.device.usable_cores", lambda: 4)
     assert planned(dropped).config.training.parts == 1

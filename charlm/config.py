@@ -13,6 +13,8 @@ from charlm.errors import UsageError
 LARGEST = 1_000_000
 # What torch takes for a seed.
 LARGEST_SEED = 2**64 - 1
+# What ends a training; one of them at most.
+LIMITS = ("time", "epochs", "max_steps")
 
 
 def setting(
@@ -206,6 +208,10 @@ class TrainingConfig:
         250_000, "validate on at most this many tokens; 0: on all of them", at_least=0
     )
 
+    def is_sampled(self, vocab_size: int) -> bool:
+        """Whether a step is scored against a sample: of fewer symbols, it is against all."""
+        return 0 < 2 * self.sampled < vocab_size
+
 
 @dataclass(frozen=True)
 class GenerationConfig:
@@ -250,7 +256,12 @@ SECTIONS: dict[str, type] = get_type_hints(Config)
 
 def check(config: Config) -> None:
     """Refuse settings that contradict each other. Raises UsageError."""
-    model, data, training = config.model, config.data, config.training
+    _check_model(config.model)
+    _check_data(config.data)
+    _check_training(config.training, config.model)
+
+
+def _check_model(model: ModelConfig) -> None:
     if model.tied and model.embedding_size != model.output_size:
         width = "proj_size" if model.proj_size else "hidden_size"
         raise UsageError(
@@ -268,17 +279,11 @@ def check(config: Config) -> None:
         raise UsageError("model.bidirectional and model.tied do not go together: drop one of them")
     if model.bidirectional and model.implementation == "scratch":
         raise UsageError("model.bidirectional needs model.implementation torch, not scratch")
-    if training.precision == "bfloat16" and model.implementation == "scratch":
-        raise UsageError(
-            "training.precision bfloat16 needs model.implementation torch, not scratch"
-        )
     if model.nonlinearity != "tanh" and model.rnn_type != "rnn":
         raise UsageError(f"model.nonlinearity goes with an rnn; model.rnn_type is {model.rnn_type}")
-    if training.sampled and model.bidirectional:
-        raise UsageError("training.sampled is for models that read one way: drop one of them")
-    if training.parts > 1 and model.num_layers > 1 and model.dropout:
-        # torch draws what it drops between layers when it comes to it, in no order of ours.
-        raise UsageError("training.parts needs model.num_layers 1 or model.dropout 0")
+
+
+def _check_data(data: DataConfig) -> None:
     if data.val_frac + data.test_frac >= 1:
         raise UsageError(
             f"data.val_frac ({data.val_frac:g}) and data.test_frac ({data.test_frac:g}) "
@@ -297,6 +302,18 @@ def check(config: Config) -> None:
         raise UsageError(f"data.vocab is a vocabulary already made: data.{name} has no part in it")
     if data.text is not None and data.input:
         raise UsageError("data.text and data.input both name a corpus: give one of them")
-    limits = [k for k in ("time", "epochs", "max_steps") if getattr(training, k) is not None]
+
+
+def _check_training(training: TrainingConfig, model: ModelConfig) -> None:
+    if training.precision == "bfloat16" and model.implementation == "scratch":
+        raise UsageError(
+            "training.precision bfloat16 needs model.implementation torch, not scratch"
+        )
+    if training.sampled and model.bidirectional:
+        raise UsageError("training.sampled is for models that read one way: drop one of them")
+    if training.parts > 1 and model.num_layers > 1 and model.dropout:
+        # torch draws what it drops between layers when it comes to it, in no order of ours.
+        raise UsageError("training.parts needs model.num_layers 1 or model.dropout 0")
+    limits = [name for name in LIMITS if getattr(training, name) is not None]
     if len(limits) > 1:
         raise UsageError(f"training.{limits[0]} and training.{limits[1]} both limit the run")

@@ -77,6 +77,8 @@ def evaluate(
     run = load_run(model, corpus)
     need_direction(run, bidirectional=False)
     config = configured(run.config, changes_of(options))
+    if options["text__encoding"] and (text is None or corpus_among((text,))):
+        raise UsageError("--encoding is how TEXT is encoded: a corpus has been read already")
     # Where the run was trained says nothing of where it is scored.
     device = options["training__device"] or Config().training.device
     # Opened before the work, which would be lost if there were none.

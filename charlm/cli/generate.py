@@ -90,6 +90,8 @@ def generate(
     settings = config.generation
     if "" in settings.stop:
         raise UsageError("--stop needs a text that is not empty")
+    if options["text__encoding"] and prefix_file is None:
+        raise UsageError("--encoding is how the prefix file is encoded: it goes with --prefix-file")
     shown, ids = _read_prefix(prefix, prefix_file, run, config)
     seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
     engine = _engine(run, device)

@@ -61,7 +61,8 @@ def _lines(run: "Run") -> Iterator[tuple[str, str]]:
     done = f"{facts['step']:,} steps, {facts['epochs']:g} epochs, {facts['seconds']:g} s"
     precision = facts.get("precision", run.config.training.precision)
     name = train_perplexity_name(model)
-    yield "trained", f"{done} in {precision}, {name.replace('_', ' ')} {facts[name]:.3f}"
+    about = "about " * run.config.training.is_sampled(len(run.vocab))
+    yield "trained", f"{done} in {precision}, {name.replace('_', ' ')} {about}{facts[name]:.3f}"
     yield "validation", _validation(facts["valid"])
     yield "holds", _text_held(run)
     yield "use", how_to_use(run.path, model)

@@ -135,18 +135,19 @@ def resuming(output: Path) -> str:
     return f", go on with it (charlm train --resume {typed(output)})"
 
 
-def expectation(corpus: "Corpus") -> str:
-    """Where the validation is likely to end."""
+def yardstick(corpus: "Corpus") -> str:
+    """What counting alone makes of the text that a model is validated on."""
     from math import exp
 
     from charlm.data.splits import LEAST_TOKENS
-    from charlm.training.planner import expected_nats
+    from charlm.evaluation.baselines import ORDER, at_a_glance
 
-    parts = corpus.split("train"), corpus.split("valid")
-    if len(parts[1]) < LEAST_TOKENS:
-        return "expected: nothing to validate on"
-    low, high = expected_nats(*parts, len(corpus.vocab))
-    return f"expected: a validation perplexity of {exp(low):.2f} to {exp(high):.2f}"
+    train, valid = corpus.split("train"), corpus.split("valid")
+    if len(valid) < LEAST_TOKENS:
+        return "nothing to validate on"
+    perplexity = exp(at_a_glance(train, valid, len(corpus.vocab)))
+    unit = "characters" if corpus.vocab.level == "char" else "words"
+    return f"to beat: {ORDER} {unit} of context, a validation perplexity of about {perplexity:.2f}"
 
 
 def describe(
@@ -166,15 +167,19 @@ def describe(
         else f"{training.time:g} s in all" if training.time
         else f"at most {most_seconds(training):g} s"
     )  # fmt: skip
+    sampled = training.is_sampled(vocab_size)
     return (
         f"text: {name}, vocabulary of {vocab_size:,}; {parts}\n"
         f"model: {model.rnn_type.upper()} {model.num_layers}×{model.hidden_size}, embedding "
-        f"{model.embedding_size or 'one-hot'}, {parameters(model, vocab_size):,} parameters{both}\n"
+        f"{model.embedding_size or 'one-hot'}{' (tied)' * model.tied}, "
+        f"{parameters(model, vocab_size):,} parameters{both}\n"
         f"training: {training.batch_size}×{training.seq_len} ({sampling}), "
         f"{training.optimizer} {training.lr:g}, dropout {model.dropout:g}, {limit}"
         + (f", about {epochs:.3g} epochs" if epochs else "")
         + f", {training.precision}" * (training.precision != "float32")
         + (f", {training.threads} thread{'s' * (training.threads > 1)}" if training.threads else "")
+        + (f", {training.parts} parts side by side" if training.parts > 1 else "")
+        + (f", each step against {training.sampled:,} symbols" if sampled else "")
     )
 
 

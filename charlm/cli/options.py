@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from charlm.config import Config, check
+from charlm.config import LIMITS, Config, check
 from charlm.errors import UsageError
 from charlm.settings import configured, fields_of, parse_assignment, read_toml, type_of
 
@@ -100,11 +100,13 @@ def given_changes(
     options: dict[str, Any], config_file: Path | None, assignments: tuple[str, ...]
 ) -> Changes:
     """What a config file, --set and the options give; the later ones win."""
-    return merged(
-        read_toml(config_file) if config_file else {},
-        *(parse_assignment(text) for text in assignments),
-        changes_of(options),
-    )
+    filed = read_toml(config_file) if config_file else {}
+    typed = merged(*(parse_assignment(text) for text in assignments), changes_of(options))
+    if isinstance(filed.get("training"), dict) and set(LIMITS) & typed.get("training", {}).keys():
+        # Whoever types how long it is to take means it in place of what the file says.
+        kept = {key: value for key, value in filed["training"].items() if key not in LIMITS}
+        filed = {**filed, "training": kept}
+    return merged(filed, typed)
 
 
 def resolve(
@@ -116,18 +118,23 @@ def resolve(
 ) -> tuple[Config, Changes]:
     """The complete settings, and those that were given. Raises UsageError."""
     given = given_changes(options, config_file, assignments)
-    model = given.get("model", {})
-    if model.get("tied") and not {"hidden_size", "proj_size"} & model.keys() and not base:
-        # One matrix: whoever says how wide one end is, says it of the other.
-        given["model"] = {**model, **_other_end(model)}
     config = configured(base or Config(), given)
+    if base is None:
+        config = _sizes_agreed(config, given)
     check(config)
     return config, given
 
 
-def _other_end(model: dict[str, Any]) -> dict[str, Any]:
-    size = model.get("embedding_size")
-    return {} if size is None else {"hidden_size": size}
+def _sizes_agreed(config: Config, given: Changes) -> Config:
+    """A tied model with one size as the other where one of them, or both, were left open."""
+    model, of_model = config.model, given.get("model", {})
+    if not model.tied or {"hidden_size", "embedding_size"} <= of_model.keys():
+        return config
+    if "embedding_size" not in of_model:
+        return configured(config, {"model": {"embedding_size": model.output_size}})
+    if model.proj_size or not model.embedding_size:
+        return config
+    return configured(config, {"model": {"hidden_size": model.embedding_size}})
 
 
 def began() -> float:

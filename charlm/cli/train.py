@@ -9,7 +9,7 @@ import click
 
 from charlm.cli.ahead import import_ahead
 from charlm.cli.inputs import RUNS, how_to_use, load_run
-from charlm.cli.job import Job, describe, expectation, open_job, plan_figures, resuming
+from charlm.cli.job import Job, describe, open_job, plan_figures, resuming, yardstick
 from charlm.cli.options import (
     TEXT_SETTINGS,
     Changes,
@@ -22,7 +22,7 @@ from charlm.cli.options import (
     setting_options,
 )
 from charlm.cli.output import note, print_json, show
-from charlm.config import Config, check
+from charlm.config import LIMITS, Config, check
 from charlm.errors import UsageError
 from charlm.settings import configured
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from charlm.data.measure import Measured
     from charlm.run import Run
     from charlm.training.session import Result
+
+# What `describe` tells of: name, config, sizes of the parts, symbols, epochs.
+About = tuple[str, Config, dict[str, int], int, float | None]
 
 MODEL_SETTINGS = [
     "model.rnn_type", "model.embedding_size", "model.hidden_size", "model.num_layers",
@@ -46,7 +49,6 @@ TRAINING_SETTINGS = [
 # Settings that do not change what a model's weights mean: all others of `model` must agree.
 FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")
 # What a training that is resumed may do otherwise than it began: when it ends, and what shows.
-LIMITS = ("time", "epochs", "max_steps")
 # Which the run does not keep: it has the texts themselves.
 NAMES = ("val", "test")
 FREE_TO_RESUME = (
@@ -124,15 +126,13 @@ def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: b
     remembered = Remembered(place.parent, len(measured.vocab))
     plan = job.plan(measured, lambda: time.perf_counter() - began(), remembered)
     about = (job.name, plan.config, measured.sizes, len(measured.vocab), plan.epochs)
-    if dry_run:
-        if as_json:
-            print_json(plan_figures(*about))
-        else:
-            show(describe(*about) + "\n")
-        return
-    note(describe(*about))
+    if not dry_run:
+        note(describe(*about))
     if remembered.recalled and not remembered.measured:
         note(f"speeds as measured before: {remembered.path} (delete it to measure anew)")
+    if dry_run:
+        _show_plan(about, as_json)
+        return
     with ExitStack() as lock:
         output = _make_run(job, plan.config, measured, output, force, lock)
         remembered.save()
@@ -159,11 +159,17 @@ def _make_run(
             # Another training may have taken a name of our choice in the meantime.
             if named or not output.exists():
                 raise
-    training = config.training
-    if not (training.epochs or training.max_steps or config.model.bidirectional):
-        note(expectation(open_run(output).open_corpus()))
-    note(f"device: {pick_device(training.device)}; run: {output}")
+    if not config.model.bidirectional:
+        note(yardstick(open_run(output).open_corpus()))
+    note(f"device: {pick_device(config.training.device)}; run: {output}")
     return output
+
+
+def _show_plan(about: About, as_json: bool) -> None:
+    if as_json:
+        print_json(plan_figures(*about))
+    else:
+        show(describe(*about) + "\n")
 
 
 def _show(result: "Result", config: Config, as_json: bool) -> None:
@@ -194,13 +200,13 @@ def _resume(
     run = open_run(path.parent.parent if chosen else path, corpus)
     given = given_changes(options, config_file, assignments)
     config = _same_but_for_limits(run, given)
-    _check_machine(config, given)
+    from charlm.training.planner import check_machine
+
+    # What was asked for is refused where it is not to be had; what a run had, is done without.
+    check_machine(config, given)
     about = (run.path.name, config, run.open_corpus().splits, len(run.vocab), None)
     if dry_run:
-        if as_json:
-            print_json(plan_figures(*about))
-        else:
-            show(describe(*about) + "\n")
+        _show_plan(about, as_json)
         return
     note(describe(*about))
     from charlm.training.checkpoint import find_checkpoint
@@ -229,17 +235,6 @@ def _same_but_for_limits(run: "Run", given: Changes) -> Config:
                     "training is resumed as it was begun"
                 )
     return config
-
-
-def _check_machine(config: Config, given: Changes) -> None:
-    """What was asked for is refused where it is not to be had; what a run had, is done without."""
-    from charlm.model.device import check_precision, check_threads, pick_device
-
-    training, asked = config.training, given.get("training", {})
-    if "threads" in asked:
-        check_threads(training.threads)
-    if "precision" in asked:
-        check_precision(training.precision, pick_device(training.device), config.model.rnn_type)
 
 
 def _refuse_unused(given: Changes, config: Config, start_run: "Run | None") -> None:

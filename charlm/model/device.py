@@ -6,7 +6,7 @@ Nothing is read off a processor's name: each thing is tried once, and the answer
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -93,10 +93,14 @@ def check_precision(precision: str, device: torch.device, rnn_type: str) -> None
         )
 
 
-def check_threads(threads: int | None) -> None:
-    """Raises UsageError for more threads than there are processors: each would wait for others."""
-    if threads is not None and threads > usable_cores():
-        raise UsageError(f"training.threads is {threads}; this machine has {usable_cores()} to use")
+def check_threads(asked: Mapping[str, int | None]) -> None:
+    """Raises UsageError for more threads, or parts side by side, than there are processors: each
+    would wait for others. asked: by their names in `training`."""
+    for name, number in asked.items():
+        if number is not None and number > usable_cores():
+            raise UsageError(
+                f"training.{name} is {number}; processors to use here: {usable_cores()}"
+            )
 
 
 def usable_cores() -> int:

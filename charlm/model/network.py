@@ -60,7 +60,7 @@ class CharLM(nn.Module):
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         outputs, state = self.read(ids, state)
-        return self.head(keep(outputs, self.draw_kept(ids.shape[1]))), state
+        return self.head(with_dropout(outputs, self.draw_dropout(ids.shape[1]))), state
 
     def read(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """What the head gets, (T, B, H), or 2*H of a bidirectional one; and the state."""
@@ -74,7 +74,7 @@ class CharLM(nn.Module):
             warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
             return self.rnn(inputs, state)  # type: ignore[no-any-return]
 
-    def draw_kept(self, streams: int) -> Tensor | None:
+    def draw_dropout(self, streams: int) -> Tensor | None:
         """(1, B, H): by what to multiply the units of each stream, zero where they are dropped; the
         same at every time step (Gal & Ghahramani 2016). None where nothing is dropped.
 
@@ -135,9 +135,9 @@ def _cell_options(config: ModelConfig) -> dict[str, Any]:
     return options
 
 
-def keep(outputs: Tensor, kept: Tensor | None) -> Tensor:
-    """outputs (T, B, H) with what `CharLM.draw_kept` drops at zero."""
-    return outputs if kept is None else outputs * kept.to(outputs.dtype)
+def with_dropout(outputs: Tensor, dropout: Tensor | None) -> Tensor:
+    """outputs (T, B, H) with what `CharLM.draw_dropout` drops at zero."""
+    return outputs if dropout is None else outputs * dropout.to(outputs.dtype)
 
 
 def map_state(state: State, change: Callable[[Tensor], Tensor]) -> State:

@@ -146,6 +146,8 @@ def _restore_rest(checkpoint: Checkpoint, trainer: Trainer) -> None:
     for found in entries.values():
         if set(found) != trainer.optimizer.keeps:
             raise KeyError(", ".join(trainer.optimizer.keeps ^ set(found)))
+    if checkpoint.point.step and trainer.optimizer.keeps and len(entries) < len(parameters):
+        raise KeyError(f"optimizer, {len(entries)} of {len(parameters)}")
     trainer.optimizer.state = entries
     _check_state(checkpoint, trainer)
     parts = [torch.from_numpy(a).to(trainer.device) for a in _below(arrays, "state.").values()]

@@ -5,7 +5,7 @@ torch's, than by torch's threads that share every product of the small matrices 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from charlm.data.batches import Batch
 from charlm.errors import OutOfMemoryError, is_out_of_memory
 from charlm.model.cells import State
 from charlm.model.device import in_precision
-from charlm.model.network import CharLM, carry, join_states, keep, map_state
+from charlm.model.network import CharLM, carry, join_states, map_state, with_dropout
 from charlm.training.losses import Counts, make_loss
 
 # Nats, the gradient of each parameter, the state after.
@@ -29,19 +29,19 @@ class Gradient:
 
     The gradient is left with the model's parameters, in place of what is there. The streams are
     taken in `parts`, and what they give is added up in their order; as many as
-    `config.training.parts` are worked on side by side. Where the memory does not hold them, there
-    are twice as many parts each time.
+    `config.training.parts` are worked on side by side. Where the memory does not hold them, they
+    are one after the other, and then twice as many each time.
     """
 
-    def __init__(self, model: CharLM, config: Config, counts: Counts | None = None) -> None:
-        """counts: of each symbol in the text, for a loss that wants them."""
+    def __init__(self, model: CharLM, config: Config, counts: Counts) -> None:
+        """counts: of each symbol in the text."""
         self._loss = make_loss(model, config.training, counts)
         self.model, self.config = model, config
         self.parts = config.training.parts
         self._parameters = list(model.parameters())
-        self._side_by_side: Callable[..., Iterator[Part]] = map
+        self._workers: ThreadPoolExecutor | None = None
         if self.parts > 1 and self._device.type == "cpu":
-            self._side_by_side = _workers(self.parts).map
+            self._workers = _workers(min(self.parts, torch.get_num_threads()))
 
     def __call__(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
         """Raises OutOfMemoryError, naming `step`, where not even one stream can be held."""
@@ -53,6 +53,9 @@ class Gradient:
                 if not is_out_of_memory(error):
                     raise
             # Here, where the error and all that it holds on to is gone.
+            if self._workers:
+                self._workers = None
+                continue
             self.parts *= 2
             if self.parts > batch.inputs.shape[1]:
                 raise OutOfMemoryError(
@@ -64,15 +67,30 @@ class Gradient:
     def _of_parts(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
         nats, states = 0.0, []
         # Drawn here, in one order, whichever part is the first to be at work.
-        kept = self.model.draw_kept(batch.inputs.shape[1])
+        dropout = self.model.draw_dropout(batch.inputs.shape[1])
         symbols = self._loss.drawn(batch.targets, step)
-        for its_nats, gradients, after in self._side_by_side(
-            lambda columns: self._part(batch, state, kept, symbols, columns), self._columns(batch)
+        for its_nats, gradients, after in self._map(
+            lambda columns: self._part(batch, state, dropout, symbols, columns),
+            self._columns(batch),
         ):
             nats += its_nats
             states.append(after)
             self._add(gradients)
         return nats, join_states(states)
+
+    def _map(self, part: Callable[[slice], Part], columns: Sequence[slice]) -> Iterator[Part]:
+        """What each part gives, in their order; when it ends, by an error too, all have ended."""
+        if not self._workers:
+            yield from map(part, columns)
+            return
+        futures = [self._workers.submit(part, its_columns) for its_columns in columns]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
 
     def _add(self, gradients: Sequence[Tensor | None]) -> None:
         """Add one part's gradients to those of the parameters."""
@@ -97,19 +115,19 @@ class Gradient:
         return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
 
     def _part(
-        self, batch: Batch, state: State | None, kept: Tensor | None, symbols: Tensor | None,
+        self, batch: Batch, state: State | None, dropout: Tensor | None, symbols: Tensor | None,
         columns: slice,
     ) -> Part:  # fmt: skip
-        """What some of the streams give. kept (1, B, H): see `CharLM.draw_kept`."""
+        """What some of the streams give. dropout (1, B, H): see `CharLM.draw_dropout`."""
         inputs, targets = (
             self._on_device(ids[:, columns]) for ids in (batch.inputs, batch.targets)
         )
-        if kept is not None:
-            kept = kept[:, columns]
+        if dropout is not None:
+            dropout = dropout[:, columns]
         with in_precision(self.config.training.precision, inputs.device):
             carried = self._carried(state, batch.carried, columns)
             outputs, after = self.model.read(inputs, carried)
-            loss = self._loss(keep(outputs, kept), targets, symbols) / batch.predicted
+            loss = self._loss(with_dropout(outputs, dropout), targets, symbols) / batch.predicted
         gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         # Cut from its past at once: a state that kept the graph would keep its memory too.
         return loss.item(), gradients, map_state(after, lambda part: part.detach().float())

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charlm.config import TrainingConfig
-from charlm.data.batches import IGNORED
 from charlm.model.network import CharLM
 
 Counts = npt.NDArray[np.int64]
@@ -60,10 +59,11 @@ class SampledSoftmax:
         self._frequent, self._others = np.split(order, [number // 2])
         self._draws = min(number - number // 2, len(self._others))
         share = self._draws / max(1, len(self._others))
+        others = counts[self._others]
         # That it is in none of the batch's other places, and is not drawn.
-        absent = (1 - counts / max(1, counts.sum())) ** (tokens - 1) * (1 - share)
-        log_chance = np.log1p(-absent)
-        log_chance[self._frequent] = 0.0
+        absent = (1 - others / max(1, counts.sum())) ** (tokens - 1) * (1 - share)
+        log_chance = np.zeros(len(counts))
+        log_chance[self._others] = np.log1p(-absent)
         device = model.head.weight.device
         self._log_chance = torch.from_numpy(log_chance.astype(np.float32)).to(device)
 
@@ -71,7 +71,7 @@ class SampledSoftmax:
         generator = np.random.default_rng((self._seed, step))
         others = generator.choice(self._others, self._draws, replace=False, shuffle=False)
         found = np.unique(np.concatenate([self._frequent, others, targets.ravel()]))
-        return torch.from_numpy(found[found != IGNORED])
+        return torch.from_numpy(found)
 
     def __call__(self, outputs: Tensor, targets: Tensor, symbols: Tensor | None) -> Tensor:
         assert symbols is not None
@@ -86,9 +86,11 @@ class SampledSoftmax:
         return F.cross_entropy(logits, places, reduction="sum")
 
 
-def make_loss(model: CharLM, settings: TrainingConfig, counts: Counts | None) -> Loss:
+def make_loss(model: CharLM, settings: TrainingConfig, counts: Counts) -> Loss:
     """What the settings ask for. counts: of each symbol in the text."""
-    if not settings.sampled or counts is None:
+    if not settings.is_sampled(len(counts)):
         return FullSoftmax(model)
-    tokens = settings.batch_size * settings.seq_len
+    # A short text has no more streams than it fills.
+    streams = min(settings.batch_size, max(1, int(counts.sum()) // settings.seq_len))
+    tokens = streams * settings.seq_len
     return SampledSoftmax(model, counts, settings.sampled, tokens, settings.seed)

@@ -68,6 +68,7 @@ class Result:
             "seconds": round(self.seconds, 2),
             f"{self.unit}s_per_second": round(self.tokens_per_second, 1),
             self.train_perplexity_name: self.train_perplexity,
+            "estimated": self.estimated,
             "valid": self.valid_facts,
             "ended_early": self.gave_up_after is not None,
         }
@@ -137,7 +138,7 @@ def train_run(
         path, trainer.done, trainer.epochs, time.perf_counter() - started,
         trainer.unit, recorder.tokens_per_second(trainer),
         train_perplexity_name(config.model),
-        trainer.train_perplexity, config.training.sampled > 0, recorder.best_score,
+        trainer.train_perplexity, config.training.is_sampled(len(run.vocab)), recorder.best_score,
         score_facts(trainer, recorder.best_score),
         trainer.best.failures if trainer.gave_up else None,
     )  # fmt: skip
@@ -175,15 +176,16 @@ def _resumed(
         record = corpus_record(run.path, corpus, str(run.corpus_at.resolve()))
     if config != run.config or record != run.corpus_record:
         write_json(run.path / CONFIG, config_record(config, record))
-    lost = _lost_model(run) if point.best_score else None
+    # Before the first validation, or the end, there is none.
+    lost = _lost_model(run) if point.best_score or trainer.finished else None
     if lost:
         # Validated again, the weights of the resume point are the best there are.
         trainer.best = Best(failures=trainer.best.failures)
-        trainer.last_validation = 0
         point = replace(point, best_score=None)
     recorder = Recorder(run.path, trainer, started=started, before=point)
     if lost:
         recorder.warned(f"Warning: {lost}; it is made anew from the resume point")
+        _make_model(trainer, recorder)
     recorder.progress.note(f"resumed after step {trainer.done} of {trainer.limit.total}")
     if config != asked:
         recorder.warned(
@@ -193,6 +195,15 @@ def _resumed(
     if differing := _differences(point, trainer):
         recorder.progress.note(f"{differing}: the figures may differ in their last digits")
     return trainer, recorder
+
+
+def _make_model(trainer: Trainer, recorder: Recorder) -> None:
+    """A model of the weights as they are, in a training that may have nothing more to do."""
+    failures = trainer.best.failures
+    trainer.validate(recorder)
+    trainer.best.failures = failures
+    if recorder.best_score is None:
+        recorder.save_model(trainer, None)
 
 
 def _lost_model(run: Run) -> str | None:

@@ -17,6 +17,8 @@ from charlm.model.shapes import parameters
 from charlm.training.gradient import Gradient
 from charlm.training.optim import OPTIMIZERS, clip
 
+Measure = Callable[[Config], float | None]
+
 # A measurement is as many steps as fit into a time, and at most so many; the median counts.
 MOST_STEPS, MOST_SECONDS = 7, 1.0
 # Of what is left to measure in, a measurement may take this share.

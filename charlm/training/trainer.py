@@ -13,6 +13,7 @@ from charlm.config import Config, TrainingConfig
 from charlm.data.batches import SAMPLINGS, Batch, Batches, MaskedWindows, MaskShape
 from charlm.data.corpus import Corpus
 from charlm.data.splits import LEAST_TOKENS
+from charlm.data.vocab import Ids
 from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
@@ -31,8 +32,8 @@ from charlm.training.resume_point import ResumePoint
 SECONDS_BETWEEN_SAVES = 60.0
 # Before so many steps nobody gives up: a short text's validations are only a few steps apart.
 LEAST_STEPS_TO_GIVE_UP = 500
-# How many tokens are enough to tell how frequent each is.
-MOST_COUNTED = 1 << 22
+# How many tokens are enough to tell how frequent each is, in so many blocks all over a text.
+MOST_COUNTED, BLOCKS = 1 << 22, 64
 # A validation of a model whose state does not settle has no streams to be quick with: it, and those
 # after it, read no more than so many tokens, a second or so of work, and their figures say so.
 UNSETTLED_TOKENS = 20_000
@@ -82,6 +83,14 @@ def make_batches(config: Config, corpus: Corpus) -> Batches:
     )
 
 
+def counts_of(ids: Ids, vocab_size: int) -> Counts:
+    """How often each symbol comes, (V,); in a long text, in parts of it."""
+    if len(ids) > MOST_COUNTED:
+        begins = np.linspace(0, len(ids) - MOST_COUNTED // BLOCKS, BLOCKS).astype(int)
+        ids = np.concatenate([ids[i : i + MOST_COUNTED // BLOCKS] for i in begins])
+    return np.bincount(ids, minlength=vocab_size)
+
+
 def begin_at_the_frequencies(model: CharLM, counts: Counts) -> None:
     """Set the head's biases to the log of each token's frequency.
 
@@ -121,7 +130,7 @@ class Trainer:
         check_precision(settings.precision, self.device, config.model.rnn_type)
         torch.manual_seed(settings.seed)
         self.model = CharLM(config.model, len(corpus.vocab)).to(self.device)
-        counts = self._counts()
+        counts = counts_of(corpus.split("train"), len(corpus.vocab))
         if config.model.init == "orthogonal":
             begin_at_the_frequencies(self.model, counts)
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
@@ -141,11 +150,6 @@ class Trainer:
             started or time.perf_counter(), before,
             seconds_of_losses(self.model, len(self.valid)) if self.validates else 0.0,
         )  # fmt: skip
-
-    def _counts(self) -> Counts:
-        """How often each symbol comes in the training part, or in the first of it."""
-        ids = self.corpus.split("train")[:MOST_COUNTED]
-        return np.bincount(ids, minlength=len(self.corpus.vocab))
 
     def step(self, batch: Batch) -> float:
         """One update of the weights; the loss before it, in nats per token.
@@ -203,7 +207,7 @@ class Trainer:
             milestone = self._reached_milestone()
             if self._due(self.config.training.eval_every, milestone):
                 with limit.elsewhere(validating=True):
-                    self._validate(watcher)
+                    self.validate(watcher)
             if self._due(self.config.training.sample_every, milestone):
                 with limit.elsewhere():
                     watcher.sample_due(self)
@@ -213,7 +217,7 @@ class Trainer:
                     watcher.checkpoint_due(self)
                 last_save = time.perf_counter()
         if not stopped() and self.last_validation != self.done:
-            self._validate(watcher)
+            self.validate(watcher)
 
     def _due(self, every: int | None, milestone: bool) -> bool:
         """Whether what is done every so many steps is due; by default, at every milestone."""
@@ -250,7 +254,8 @@ class Trainer:
         """Whether there is a part to validate on."""
         return len(self.valid) >= LEAST_TOKENS
 
-    def _validate(self, watcher: Watcher) -> None:
+    def validate(self, watcher: Watcher) -> None:
+        """Score the weights of the moment, where there is a part to score."""
         if not self.validates:
             return
         self.last_validation = self.done

@@ -212,6 +212,9 @@ def test_the_encoding_is_that_of_the_runs_text_unless_given(
         charlm("evaluate", "narrow.txt", "-m", "run", "--encoding", "utf-8", "--json").out
     )
     assert wide["nats_per_char"] == narrow["nats_per_char"]
+    for text in ([], [trained / "corpus"]):
+        refused = charlm("evaluate", *text, "-m", "run", "--encoding", "utf-8")
+        assert (refused.code, "--encoding is how TEXT is encoded" in refused.err) == (2, True)
     assert "[default: as the run's text was]" in " ".join(charlm("evaluate", "--help").out.split())
 
 

@@ -70,6 +70,8 @@ def test_a_prefix_from_a_file_with_its_last_line_break(
     options = ["--encoding", "utf-16", "-l", "0", "--json"]
     result = charlm("generate", "-m", trained, "--prefix-file", "p.txt", *options)
     assert json.loads(result.out)["prefix"] == "ab"
+    refused = charlm("generate", "-m", trained, "--prefix", "ab", "--encoding", "utf-16")
+    assert (refused.code, "it goes with --prefix-file" in refused.err) == (2, True)
     assert "a last line break is part of it" in " ".join(charlm("generate", "-h").out.split())
 
 

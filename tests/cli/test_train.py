@@ -12,8 +12,8 @@ def test_json_and_the_run_agree(charlm, text_file: Path, tiny_options: list[str]
     result = charlm("train", text_file, *tiny_options, "--json")
     figures = json.loads(result.out.splitlines()[-1])
     assert list(figures) == [
-        "run", "steps", "epochs", "seconds", "characters_per_second", "train_perplexity", "valid",
-        "ended_early",
+        "run", "steps", "epochs", "seconds", "characters_per_second", "train_perplexity",
+        "estimated", "valid", "ended_early",
     ]  # fmt: skip
     assert figures["run"] == "runs/nonsense"
     assert figures["steps"] == 20
@@ -56,6 +56,25 @@ def test_config_file_set_and_options_in_that_order(charlm, tmp_path: Path) -> No
     config = open_run(Path("runs/text")).config
     assert (config.model.hidden_size, config.model.embedding_size) == (8, 5)
     assert (config.training.lr, config.model.rnn_type) == (0.3, "gru")
+
+
+def test_a_limit_that_is_typed_is_in_place_of_the_file_s(charlm, text_file: Path) -> None:
+    Path("a.toml").write_text("[training]\nepochs = 50\nlr = 0.3\n[model]\nhidden_size = 8\n")
+    assert charlm("train", text_file, "--config", "a.toml", "--max-steps", "3").code == 0
+    training = open_run(Path("runs/nonsense")).config.training
+    assert (training.epochs, training.max_steps, training.lr) == (None, 3, 0.3)
+
+
+def test_of_a_tied_model_both_sizes_are_chosen(charlm, text_file: Path) -> None:
+    def sizes(*options: str) -> tuple[int, int]:
+        told = charlm("train", text_file, "--tied", *options, "--epochs", 1, "--dry-run", "--json")
+        model = json.loads(told.out)["model"]
+        return model["hidden_size"], model["embedding_size"]
+
+    assert len(set(sizes())) == 1
+    assert sizes("--hidden-size", "12") == sizes("--embedding-size", "12") == (12, 12)
+    assert sizes("--hidden-size", "12", "--proj-size", "5") == (12, 5)
+    assert sizes("--proj-size", "5", "--embedding-size", "5")[1] == 5
 
 
 def test_a_config_that_names_its_text(charlm, tmp_path: Path, text_file: Path) -> None:
@@ -148,8 +167,10 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--epochs", "inf"], 2, "training.epochs is inf; it must be a finite number"),
         (["--val", "v.txt", "--val-split", "blocks"], 2,
          "data.val is v.txt, a text of its own: data.val_split blocks has nothing to split"),
-        (["--threads", "1024"], 2, f"training.threads is 1024; this machine has {usable_cores()} "
-         "to use"),
+        (["--threads", "1024"], 2,
+         f"training.threads is 1024; processors to use here: {usable_cores()}"),
+        (["--set", "training.parts=1024"], 2,
+         f"training.parts is 1024; processors to use here: {usable_cores()}"),
         (["--seed", str(2**64)], 2, "training.seed is 18446744073709551616; it must be at most "
          "18446744073709551615"),
         (["--time", "1m", "--epochs", "2"], 2,
@@ -160,8 +181,10 @@ def test_force_replaces_a_run_and_nothing_else(
          "model.proj_size (256) must be below model.hidden_size (256)"),
         (["--nonlinearity", "relu"], 2,
          "model.nonlinearity goes with an rnn; model.rnn_type is lstm"),
-        (["--tied"], 2, "model.tied needs model.embedding_size (64) equal to model.hidden_size "
-         "(256)"),
+        (["--tied", "--hidden-size", "8", "--embedding-size", "9"], 2,
+         "model.tied needs model.embedding_size (9) equal to model.hidden_size (8)"),
+        (["--tied", "--embedding-size", "0"], 2,
+         "model.tied needs model.embedding_size (0) equal to model.hidden_size (256)"),
         (["--config", "no.toml"], 2, "cannot read the config no.toml: No such file or directory"),
         (["--vocab", "v.json", "--min-freq", "2"], 2,
          "data.vocab is a vocabulary already made: data.min_freq has no part in it"),

@@ -1,5 +1,7 @@
 """The gradient of a batch, in either precision, in parts side by side."""
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,11 @@ from charlm.model.network import CharLM
 from charlm.training.gradient import Gradient
 from charlm.training.optim import OPTIMIZERS
 from charlm.training.trainer import make_batches
+
+
+def gradient_on(corpus: Corpus, network: CharLM, config: Any) -> Gradient:
+    counts = np.bincount(corpus.split("train"), minlength=len(corpus.vocab))
+    return Gradient(network, config, counts)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +46,7 @@ def test_bfloat16_gives_nearly_the_gradient_of_float32(
         config = tiny_config(model=model, training={"precision": precision})
         torch.manual_seed(0)
         network = CharLM(config.model, len(corpus.vocab))
-        gradient, batches = Gradient(network, config), make_batches(config, corpus)
+        gradient, batches = gradient_on(corpus, network, config), make_batches(config, corpus)
         _, state = gradient(batches[0], None, 1)
         nats, state = gradient(batches[1], state, 2)
         for part in state if isinstance(state, tuple) else (state,):
@@ -61,10 +68,9 @@ def gradient_of(
     """Of two batches, one after the other."""
     torch.manual_seed(0)
     network = CharLM(config.model, len(corpus.vocab))
-    counts = np.bincount(corpus.split("train"), minlength=len(corpus.vocab))
-    gradient, batches = Gradient(network, config, counts), make_batches(config, corpus)
+    gradient, batches = gradient_on(corpus, network, config), make_batches(config, corpus)
     if not side_by_side:
-        gradient._side_by_side = map
+        gradient._workers = None
     gradient.parts = parts
     torch.manual_seed(1)  # what is dropped
     _, state = gradient(batches[0], None, 1)
@@ -110,10 +116,39 @@ def test_an_error_in_a_part_is_the_step_s_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     corpus, config = make_corpus(nonsense(2000)), tiny_config(training={"parts": 2})
-    gradient = Gradient(CharLM(config.model, len(corpus.vocab)), config)
+    gradient = gradient_on(corpus, CharLM(config.model, len(corpus.vocab)), config)
     monkeypatch.setattr(gradient.model, "read", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         gradient(make_batches(config, corpus)[0], None, 1)
+
+
+def test_when_a_part_fails_no_other_is_still_at_work(
+    make_corpus: Callable[..., Corpus], tiny_config: Any, nonsense: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Out of memory side by side, the parts are taken one after the other, and all is as ever."""
+    corpus, config = make_corpus(nonsense(2000)), tiny_config(training={"parts": 2})
+    network, batch = CharLM(config.model, len(corpus.vocab)), make_batches(config, corpus)[0]
+    expected, _ = gradient_on(corpus, network, config)(batch, None, 1)
+    gradient, read, at_work = gradient_on(corpus, network, config), network.read, []
+    order = []
+
+    def short_of_memory(ids: torch.Tensor, state: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            assert not at_work
+            return read(ids, state)
+        order.append(len(order))
+        if order[-1] == 0:
+            raise MemoryError
+        at_work.append(ids)
+        time.sleep(0.2)
+        at_work.pop()
+        return read(ids, state)
+
+    monkeypatch.setattr(network, "read", short_of_memory)
+    nats, _ = gradient(batch, None, 1)
+    assert nats == expected
+    assert gradient.parts == 2
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -129,7 +164,7 @@ def test_a_step_of_the_cells_from_scratch_is_that_of_torch_s(
         )
         torch.manual_seed(0)
         network = CharLM(config.model, len(corpus.vocab))
-        gradient = Gradient(network, config)
+        gradient = gradient_on(corpus, network, config)
         optimizer = OPTIMIZERS["adamw"](network, config.training)
         for k in range(2):
             gradient(make_batches(config, corpus)[k], None, k + 1)

@@ -84,8 +84,17 @@ def test_no_gradient_for_what_was_not_drawn(outputs: torch.Tensor, tied: bool) -
 
 
 def test_what_the_settings_ask_for(model: CharLM, tiny_config: Callable[..., Any]) -> None:
-    for number, counts, kind in (
-        (0, COUNTS, FullSoftmax), (8, None, FullSoftmax), (8, COUNTS, SampledSoftmax),
-    ):  # fmt: skip
+    for number, kind in ((0, FullSoftmax), (8, SampledSoftmax), (SYMBOLS // 2, FullSoftmax)):
         training = tiny_config(training={"sampled": number}).training
-        assert type(make_loss(model, training, counts)) is kind
+        assert type(make_loss(model, training, COUNTS)) is kind
+
+
+def test_a_short_text_has_no_more_streams_than_it_fills(
+    model: CharLM, tiny_config: Callable[..., Any]
+) -> None:
+    chances = [
+        make_loss(model, tiny_config(
+            training={"sampled": 8, "seq_len": 10, "batch_size": streams}).training, counts)
+        ._log_chance for streams in (4, 400) for counts in [np.ones(SYMBOLS, np.int64)]
+    ]  # fmt: skip
+    assert torch.equal(*chances)

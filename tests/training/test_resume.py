@@ -228,6 +228,28 @@ def test_a_model_that_was_lost_is_made_anew_from_the_resume_point(
 
 
 @pytest.mark.parametrize(
+    "options", [["--val-frac", "0"], ["--set", "training.patience=1", "--eval-every", "1"]], ids=str
+)
+def test_a_lost_model_is_made_anew_where_nothing_is_left_to_train(
+    charlm: Charlm, text_file: Path, tiny_options: list[str], options: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Without a validation part; and where it gave up, which it is not to forget."""
+    monkeypatch.setattr("charlm.training.trainer.LEAST_STEPS_TO_GIVE_UP", 0)
+    options = [*options, "--lr", "2", *STEPS, "-o", "run"]
+    assert charlm("train", text_file, *tiny_options, *options).code == 0
+    before = charlm("info", "run", "--json").out
+    Path("run/model.safetensors").unlink()
+    resumed = charlm("train", "--resume", "run")
+    assert resumed.code == 0, resumed.err
+    assert "it is made anew from the resume point" in resumed.err
+    assert json.loads(charlm("info", "run", "--json").out)["trained"].keys() == (
+        json.loads(before)["trained"].keys()
+    )
+    assert "Warning" not in charlm("train", "--resume", "run").err
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--hidden-size", "128"], "model.hidden_size is 128, but run was begun with 16"),

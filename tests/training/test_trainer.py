@@ -22,7 +22,7 @@ from charlm.training.checkpoint import (
     save_checkpoint,
 )
 from charlm.training.recorder import score_facts
-from charlm.training.trainer import Best, Trainer
+from charlm.training.trainer import Best, Trainer, counts_of
 
 Make = Callable[..., Corpus]
 Settings = Callable[..., Config]
@@ -261,7 +261,7 @@ def trainer_score(trainer: Trainer, watcher: Any) -> Any:
     """What a validation of the moment tells the watcher."""
     found = []
     watcher.validated = lambda trainer, score, best: found.append(score)
-    trainer._validate(watcher)
+    trainer.validate(watcher)
     return found[0]
 
 
@@ -311,3 +311,12 @@ def test_a_model_begins_at_the_frequencies_but_for_the_textbook_s(
     assert near == begun
     if begun:
         assert (found > 0).all()  # <unk>, which the text does not have, too
+
+
+def test_of_a_long_text_blocks_all_over_it_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.repeat(np.arange(4), 1000)
+    assert counts_of(ids, 5).tolist() == [1000] * 4 + [0]
+    monkeypatch.setattr("charlm.training.trainer.MOST_COUNTED", 640)
+    counts = counts_of(ids, 5)
+    assert counts.sum() == 640
+    assert counts[:4] == pytest.approx(160, abs=10)

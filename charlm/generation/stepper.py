@@ -12,7 +12,7 @@ Here they are packed once, and a step is little more than its matrix products:
 * every array of a step is made beforehand and written in place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,16 +77,26 @@ class Stepper:
         # What overflows shows in the logits.
         with np.errstate(over="ignore", invalid="ignore"):
             for begin in range(0, len(ids), READ_AT_ONCE):
-                logits = self._read(ids[begin : begin + READ_AT_ONCE], state)
-        return logits
+                outputs = self._read(ids[begin : begin + READ_AT_ONCE], state)
+            return self._layers[-1].pass_up(outputs[-1:])
+
+    def logits(self, ids: Symbols, state: LayerStates) -> Iterator[Array]:
+        """A text for a single stream: ids (T,) -> the logits after each symbol, in pieces of as
+        many rows as fit (T', V)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            for begin in range(0, len(ids), READ_AT_ONCE):
+                outputs = self._read(ids[begin : begin + READ_AT_ONCE], state)
+                yield self._layers[-1].pass_up(outputs)
 
     def _read(self, ids: Symbols, state: LayerStates) -> Array:
-        """Layer by layer, so that the input products of the whole piece are one."""
+        """ids (T,) -> what the last layer gives, (T, P + 1). Layer by layer, so that the input
+        products of the whole piece are one."""
         x = self._first.of(ids)
-        *lower, (top, last) = zip(self._layers, state, strict=True)
-        for layer, part in lower:
-            x = layer.pass_up(layer.read(x, part))
-        return top.pass_up(top.read(x, last)[-1:])
+        for layer, part in zip(self._layers, state, strict=True):
+            outputs = layer.read(x, part)
+            if layer is not self._layers[-1]:
+                x = layer.pass_up(outputs)
+        return outputs
 
 
 def _cell_weights(weights: Mapping[str, npt.NDArray[Any]], k: int, gates: int) -> CellWeights:

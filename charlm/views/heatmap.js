@@ -25,7 +25,11 @@ function isolated(tag, content) {
 function described(number) {
   const row = document.createElement("p");
   row.append(isolated("b", data.labels[data.tokens[number]]), ": " + inBits(data.bits[number]));
-  row.append(data.rank[number] > 0 ? ", rank " + data.rank[number] : ", not known to the model");
+  if (data.rank[number] > 0) {
+    row.append(", rank " + data.rank[number]);
+  } else if (data.rank[number] === 0) {
+    row.append(", not known to the model");
+  }
   const expected = data.expected[number];
   for (let i = 0; i < expected.length; i += 2) {
     row.append(i ? ", " : "; expected ", isolated("bdi", data.labels[expected[i]]));

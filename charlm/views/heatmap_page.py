@@ -62,7 +62,7 @@ def _figures(bits: Sequence[float], level: str) -> str:
     things = "characters" if level == "char" else "words"
     note = (
         f"Bits of surprise: the darker, the better foreseen. Underlined: "
-        f"{UNDERLINED * SCALE_BITS / STEPS:g} bits or more. Without a tint: none told."
+        f"{UNDERLINED * SCALE_BITS / STEPS:g} bits or more. Without a tint: no surprise is told."
     )
     scale = legend(tints(), ("0 bits", f"{SCALE_BITS:g} bits and more"), note)
     return (
@@ -95,7 +95,8 @@ the arrow keys, Home and End"><div id="status" role="status"></div></section>
 
 def _data(lines: list[ScoredLine]) -> dict[str, Any]:
     """Distinct tokens by number, and of each token of the text: its number, hundredths of a bit
-    (-1: none), rank, and the numbers of what was expected, each with its thousandths."""
+    (-1: none), rank (-1: not asked for), and the numbers of what was expected, each with its
+    thousandths."""
     numbers: dict[str, int] = {}
 
     def number(token: str) -> int:
@@ -106,11 +107,11 @@ def _data(lines: list[ScoredLine]) -> dict[str, Any]:
         "scale": SCALE_BITS,
         "tokens": [number(token) for line in lines for token in line.tokens],
         "bits": [_hundredths(value) for line in lines for value in line.bits],
-        "rank": [rank for line in lines for rank in line.rank],
+        "rank": [rank for line in lines for rank in line.rank or (_NONE,) * len(line.tokens)],
         "expected": [
             [part for token, share in likeliest for part in (number(token), round(1000 * share))]
             for line in lines
-            for likeliest in line.expected
+            for likeliest in line.expected or ((),) * len(line.tokens)
         ],
         "words": list(numbers),
         "labels": [label(token) for token in numbers],

@@ -18,7 +18,10 @@ function tell(place) {
   const tokens = [...data.tokens.slice(first, first + data.sizes[place])];
   name.dir = "auto";
   name.textContent = tokens.length === 1 ? data.labels[tokens[0]] : tokens.map((number) => data.words[number]).join("");
-  row.append(name, ": " + (heldAt(place) / 127).toFixed(2) + " in " + units.value);
+  row.append(name);
+  if (data.units.length) {
+    row.append(": " + data.names[units.selectedIndex] + " holds " + (heldAt(place) / 127).toFixed(2));
+  }
   document.getElementById("status").replaceChildren(row);
 }
 onSelect = tell;

@@ -46,6 +46,7 @@ def neurons_page(
         "words": names,
         "labels": [label(token) for token in names],
         "steps": STEPS,
+        "names": [in_sight(row.unit) for row in units],
         "units": [b64encode(column.tobytes()).decode() for column in activations.T],
     }
     body = _BODY.format(

@@ -31,6 +31,12 @@ SHOWN = '[...text.querySelectorAll(".line")].map((line) => line.textContent)'
 STATUS = 'document.getElementById("status").textContent'
 # Where the cursor stands on the page, in pixels from its top.
 TOP = "rectsOf(selected)[0].top + scrollY"
+# Whether the selected place and the rows at the window's top are tinted.
+TINTED = """[selected, placeAt(300, 20), placeAt(600, 100)].filter((at) => at >= 0).map((place) => {
+  const { startContainer, startOffset } = rangeOf(place, place);
+  return lines[lineOf[place]].tinted.some(([, range]) => range.startContainer === startContainer &&
+    range.startOffset <= startOffset && startOffset < range.endOffset);
+})"""
 NODES = """[...text.querySelectorAll(".line")].map((line) =>
   [...line.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).length)"""
 # Without the features that a page has other ways to do without.
@@ -43,7 +49,6 @@ WIDTHS = """lines.map((line) => {
     range.selectNodeContents(line.element);
     return range.getBoundingClientRect().width;
   };
-  text.querySelectorAll(".cursor").forEach((box) => box.remove());
   tintLine(line);
   const tinted = wide();
   untintLine(line);

@@ -38,7 +38,7 @@ def heatmap_page(
     )
     return page(
         title, facts, body,
-        scripts=["text.js", "heatmap.js"], tints=tints(), data=text.data() | _data(scored),
+        script="heatmap.js", tints=tints(), data=text.data() | _data(scored),
     )  # fmt: skip
 
 

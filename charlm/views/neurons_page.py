@@ -56,8 +56,7 @@ def neurons_page(
         units="\n".join(map(_option, units)),
         lines="\n".join(text.html),
     )
-    scripts = ["text.js", "neurons.js"]
-    return page(title, facts, body, scripts=scripts, tints=tints(), data=data)
+    return page(title, facts, body, script="neurons.js", tints=tints(), data=data)
 
 
 def tints() -> list[tuple[RGB, str]]:

@@ -11,6 +11,8 @@ from typing import Any
 from charlm.views.colours import RGB, foreground
 from charlm.views.shown_text import in_sight, marked_up
 
+# What every page with a text has, in order.
+_SCRIPTS = ("text.js", "tints.js", "reader.js")
 _PAGE = Template("""\
 <!DOCTYPE html>
 <html lang="en">
@@ -42,22 +44,22 @@ def page(
     facts: Mapping[str, str],
     body: str,
     *,
-    scripts: Sequence[str],
+    script: str,
     tints: Sequence[tuple[RGB, str]],
     data: Mapping[str, Any],
 ) -> str:
     """A page as one text, which UTF-8 can hold.
 
-    title, facts (name and value): plain texts, of any characters. body: HTML. scripts: names of
-    files beside this one, in order. tints: the colours of the text, and by which line each is told
+    title, facts (name and value): plain texts, of any characters. body: HTML, with the text.
+    script: the file beside this one with what is the page's own. tints: the colours of the text, and by which line each is told
     apart without its colour ("underline", "overline" or "none"); the classes t0, t1 ... data: what
     the scripts find as JSON.
     """
-    script = "\n" + "".join(_file(name) for name in scripts)
+    code = "\n" + "\n".join(map(_file, (*_SCRIPTS, script)))
     style = "\n" + _file("page.css") + _tint_rules(tints)
     policy = (
         f"default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"script-src '{_digest(script)}'; style-src '{_digest(style)}'"
+        f"script-src '{_digest(code)}'; style-src '{_digest(style)}'"
     )
     return _PAGE.substitute(
         policy=policy,
@@ -70,7 +72,7 @@ def page(
         style=style,
         body=body,
         data=embedded(data),
-        script=script,
+        script=code,
     )
 
 

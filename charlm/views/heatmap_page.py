@@ -3,6 +3,7 @@
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from charlm.data.text import detokenize
@@ -25,7 +26,7 @@ def heatmap_page(
     title: str, lines: Iterable[ScoredLine], facts: Mapping[str, str], *, level: str = "char"
 ) -> str:
     """facts: names and values to show at the top. level: what tokens are, "char" or "word"."""
-    scored = list(lines)
+    scored = [replace(line, bits=tuple(map(_told, line.bits))) for line in lines]
     text = ShownText(level)
     for line in scored:
         text.add(line.tokens)
@@ -106,7 +107,9 @@ def _data(lines: list[ScoredLine]) -> dict[str, Any]:
         "steps": STEPS,
         "scale": SCALE_BITS,
         "tokens": [number(token) for line in lines for token in line.tokens],
-        "bits": [_hundredths(value) for line in lines for value in line.bits],
+        "bits": [
+            _NONE if value is None else round(100 * value) for line in lines for value in line.bits
+        ],
         "rank": [rank for line in lines for rank in line.rank or (_NONE,) * len(line.tokens)],
         "expected": [
             [part for token, share in likeliest for part in (number(token), round(1000 * share))]
@@ -118,11 +121,9 @@ def _data(lines: list[ScoredLine]) -> dict[str, Any]:
     }
 
 
-def _hundredths(bits: float | None) -> int:
-    if bits is None or math.isnan(bits):
-        return _NONE
-    # What a model holds for impossible is shown as a large number: JSON has no infinity.
-    return round(100 * min(max(bits, 0.0), 9999.0))
+def _told(bits: float | None) -> float | None:
+    """What a model held for impossible is told as a large number: JSON has no infinity."""
+    return None if bits is None or math.isnan(bits) else min(max(bits, 0.0), 9999.0)
 
 
 def _links(lines: list[ScoredLine], text: ShownText) -> str:

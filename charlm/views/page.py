@@ -51,9 +51,9 @@ def page(
     """A page as one text, which UTF-8 can hold.
 
     title, facts (name and value): plain texts, of any characters. body: HTML, with the text.
-    script: the file beside this one with what is the page's own. tints: the colours of the text, and by which line each is told
-    apart without its colour ("underline", "overline" or "none"); the classes t0, t1 ... data: what
-    the scripts find as JSON.
+    script: the file beside this one with what is the page's own. tints: the colours of the text,
+    and by which line each is told apart without its colour ("underline", "overline" or "none"); the
+    classes t0, t1 ... data: what the scripts find as JSON.
     """
     code = "\n" + "\n".join(map(_file, (*_SCRIPTS, script)))
     style = "\n" + _file("page.css") + _tint_rules(tints)

@@ -28,7 +28,7 @@ function* runsOf(begin, end) {
 }
 
 // Of a line of more places than this, only what is near the window is tinted: browsers take seconds
-// to draw a text with tens of thousands of highlights.
+// to draw a text with tens of thousands of tints.
 const LONG = 4000;
 
 // The first place of a line that ends below this height, or the line's last place.
@@ -57,11 +57,11 @@ function nearWindow(line, heights) {
 
 function tintLine(line, whole = false) {
   untintLine(line);
+  line.shown = whole ? [line.first, line.end] : nearWindow(line, 2);
   if (!hasHighlights) {
     wrapRuns(line);
     return;
   }
-  line.shown = whole ? [line.first, line.end] : nearWindow(line, 2);
   for (const [tint, first, last] of runsOf(...line.shown)) {
     const range = new StaticRange(rangeOf(first, last));
     highlightOf(tint).add(range);
@@ -72,7 +72,7 @@ function tintLine(line, whole = false) {
 // Tint what of a long line has come near the window.
 function tintOnward() {
   for (const line of inSight) {
-    if (hasHighlights && line.end - line.first > LONG) {
+    if (line.end - line.first > LONG) {
       const [begin, end] = nearWindow(line, 0.5);
       if (begin < line.shown[0] || end > line.shown[1]) {
         tintLine(line);
@@ -97,19 +97,36 @@ function untintLine(line) {
 // was is kept, to go back to.
 function wrapRuns(line) {
   line.tinted = [...line.element.childNodes].map((node) => node.cloneNode(true));
-  const runs = [...runsOf(line.first, line.end)];
-  for (const { node, begin } of [...nodesOf(line)].reverse()) {
-    for (const [tint, first, last] of runs.toReversed()) {
+  const runs = [...runsOf(...line.shown)];
+  let next = 0;
+  for (const { node, begin } of nodesOf(line)) {
+    // Asked for once: a browser copies it each time.
+    const content = node.data;
+    const wrapped = document.createDocumentFragment();
+    let done = 0;
+    for (; next < runs.length; next++) {
+      const [tint, first, last] = runs[next];
       const from = Math.max(begins[first] - begin, 0);
-      const to = Math.min(begins[last] + data.widths[last] - begin, node.length);
-      if (from < to) {
-        const span = document.createElement("span");
-        span.className = "t" + tint;
-        node.splitText(to);
-        span.append(node.splitText(from));
-        node.after(span);
+      const to = begins[last] + data.widths[last] - begin;
+      if (from >= content.length) {
+        break;
+      }
+      if (from > done) {
+        wrapped.append(content.slice(done, from));
+      }
+      const span = document.createElement("span");
+      span.className = "t" + tint;
+      span.textContent = content.slice(from, to);
+      wrapped.append(span);
+      done = Math.min(to, content.length);
+      if (to > content.length) {
+        break;
       }
     }
+    if (done < content.length) {
+      wrapped.append(content.slice(done));
+    }
+    node.replaceWith(wrapped);
   }
   line.nodes = null;
 }

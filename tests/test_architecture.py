@@ -29,6 +29,8 @@ ORDER = [
     "training.signals", "training.progress",
     "training.last_epoch", "training.trainer", "training.checkpoint", "training.samples",
     "training.recorder", "training.session",
+    "views.scored_line", "views.colours", "views.unit_row", "views.shown_text", "views.page",
+    "views.histogram", "views.heatmap_page", "views.neurons_page",
     "cli.ahead", "cli.output", "cli.options", "cli.inputs", "cli.escapes", "cli.job",
     "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.fill", "cli.info",
     "cli.train",

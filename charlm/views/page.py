@@ -1,0 +1,112 @@
+"""A page that needs nothing but itself: one file, which asks for nothing from anywhere."""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from charlm.views.colours import RGB, foreground
+from charlm.views.shown_text import in_sight, marked_up
+
+# What every page with a text has, in order.
+_SCRIPTS = ("text.js", "tints.js", "reader.js")
+_PAGE = Template("""\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="$policy">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>$title</title>
+<style>$style</style>
+</head>
+<body>
+<header>
+<h1 dir="auto">$heading</h1>
+<dl>
+$facts
+</dl>
+</header>
+$body
+<script type="application/json" id="data">$data</script>
+<script>$script</script>
+</body>
+</html>
+""")
+
+
+def page(
+    title: str,
+    facts: Mapping[str, str],
+    body: str,
+    *,
+    script: str,
+    tints: Sequence[tuple[RGB, str]],
+    data: Mapping[str, Any],
+) -> str:
+    """A page as one text, which UTF-8 can hold.
+
+    title, facts (name and value): plain texts, of any characters. body: HTML, with the text.
+    script: the file beside this one with what is the page's own. tints: the colours of the text,
+    and by which line each is told apart without its colour ("underline", "overline" or "none"); the
+    classes t0, t1 ... data: what the scripts find as JSON.
+    """
+    code = "\n" + "\n".join(map(_file, (*_SCRIPTS, script)))
+    style = "\n" + _file("page.css") + _tint_rules(tints)
+    policy = (
+        f"default-src 'none'; base-uri 'none'; form-action 'none'; "
+        f"script-src '{_digest(code)}'; style-src '{_digest(style)}'"
+    )
+    return _PAGE.substitute(
+        policy=policy,
+        title=in_sight(title).replace("&", "&amp;").replace("<", "&lt;"),
+        heading=marked_up(title),
+        facts="\n".join(
+            f'<div><dt>{marked_up(name)}</dt><dd dir="auto">{marked_up(value)}</dd></div>'
+            for name, value in facts.items()
+        ),
+        style=style,
+        body=body,
+        data=embedded(data),
+        script=code,
+    )
+
+
+def embedded(data: Mapping[str, Any]) -> str:
+    """JSON that no element of HTML ends, and that holds any text."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def hexadecimal(rgb: RGB) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*rgb)
+
+
+def _tint_rules(tints: Sequence[tuple[RGB, str]]) -> str:
+    """Each for a part of the text that the browser highlights, and for an element."""
+    rules = []
+    for number, (rgb, line) in enumerate(tints):
+        declared = (
+            f"background-color: {hexadecimal(rgb)}; color: {hexadecimal(foreground(rgb))}; "
+            f"text-decoration: {line}"
+        )
+        # A browser that does not know the first selector drops a rule that has both.
+        rules.append(
+            f"::highlight(t{number}) {{ {declared} }}\n.t{number} {{ {declared} }}\n"
+            f".f{number} {{ fill: {hexadecimal(rgb)} }}\n"
+        )
+    return "".join(rules)
+
+
+def _file(name: str) -> str:
+    return (files("charlm.views") / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()

@@ -138,6 +138,7 @@ def test_commands_that_need_no_torch_do_not_import_it(
         ["vocab", str(text_file)],
         ["preprocess", str(text_file), "-o", str(tmp_path / "corpus")],
         ["info", str(trained)],
+        ["neurons", str(trained)],
         ["generate", "-m", str(trained), "--prefix", "ab", "-l", "5", "-n", "2"],
     ):
         result = run_python(LIGHT, "torch", *arguments)

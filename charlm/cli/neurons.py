@@ -83,7 +83,8 @@ def neurons(
         return
     note(_what_was_read(read))
     if not best:
-        note(f"no unit of {opened.path} has a correlation of {min_correlation:g} or more")
+        lacking = ": there is no page" if html else ""
+        note(f"no unit of {opened.path} has a correlation of {min_correlation:g} or more{lacking}")
         return
     from charlm.views.neurons import table
 
@@ -147,14 +148,16 @@ def _file(name: str, run: "Run") -> Text:
                 break
     characters = "".join(pieces)[:MOST]
     if not characters:
-        raise DataError(f"{source.name}: the text is empty")
-    return Text(source.name, characters, run.vocab.encode(characters))
+        raise DataError(f"{name}: the text is empty")
+    return Text(name, characters, run.vocab.encode(characters))
 
 
 def _validation_part(run: "Run") -> Text:
     corpus = run.open_corpus()
     if not corpus.splits["valid"]:
-        raise DataError(f"{corpus.folder} has no valid part (see --val-frac): name a TEXT")
+        raise DataError(
+            f"{corpus.folder} has no validation part (see --val-frac): name a TEXT to read"
+        )
     ids = corpus.split("valid")[:MOST]
     tokens = run.vocab.tokens
     # A token that is no character is <unk>, one character that the model does not know.

@@ -135,7 +135,7 @@ def _comes_and_goes(values: Floats) -> bool:
 
 def pearson(pieces: Iterable[Activations], features: Floats) -> Floats:
     """The correlations (U, F) of units with features (T, F). pieces: of activations (T', U), T
-    rows in all, of which no more is held than sums. 0 where a unit or a feature does not vary."""
+    rows in all, of which no more is kept than sums. 0 where a unit does not vary; features do."""
     done, count = 0, len(features)
     sums = squares = products = np.zeros(())
     features = features - features.mean(axis=0)

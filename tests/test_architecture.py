@@ -21,8 +21,10 @@ ORDER = [
     "evaluation.metrics", "evaluation.baselines", "evaluation.single_pass",
     "evaluation.evaluator", "evaluation.dynamic",
     "generation.layers", "generation.stepper", "evaluation.scores",
+    "evaluation.features", "evaluation.activations",
     "generation.blas", "generation.torch_stepper", "generation.sampler",
     "generation.novelty", "generation.shared_reader", "generation.filler",
+    "views.unit_row", "views.neurons",
     "training.optim", "training.losses", "training.gradient", "training.resume_point",
     "training.limits", "training.speed", "training.remembered", "training.recipes",
     "training.fastest", "training.planner",
@@ -33,7 +35,7 @@ ORDER = [
     "views.histogram", "views.heatmap_page", "views.neurons_page",
     "cli.ahead", "cli.output", "cli.options", "cli.inputs", "cli.escapes", "cli.job",
     "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.fill", "cli.info",
-    "cli.train",
+    "cli.neurons", "cli.train",
     "cli.commands", "cli.streams", "cli.explain", "cli.main",
     "__main__",
 ]  # fmt: skip
@@ -138,6 +140,7 @@ def test_commands_that_need_no_torch_do_not_import_it(
         ["vocab", str(text_file)],
         ["preprocess", str(text_file), "-o", str(tmp_path / "corpus")],
         ["info", str(trained)],
+        ["neurons", str(trained)],
         ["generate", "-m", str(trained), "--prefix", "ab", "-l", "5", "-n", "2"],
     ):
         result = run_python(LIGHT, "torch", *arguments)

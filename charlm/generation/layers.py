@@ -212,13 +212,18 @@ class Layer:
         np.matmul(state.factor, self._columns, out=state.product)
         return state.above
 
-    def read(self, inputs: Array, state: LayerState) -> Array:
-        """T steps of a single stream: inputs (T, G*H) -> outputs (T, P + 1)."""
+    def read(self, inputs: Array, state: LayerState, cells: Array | None = None) -> Array:
+        """T steps of a single stream: inputs (T, G*H) -> outputs (T, P + 1).
+
+        cells: (T, H), where an LSTM's c after each step is to be put.
+        """
         outputs = np.empty((len(inputs), state.output.shape[1]), np.float32)
         for t in range(len(inputs)):
             self._cell.step(inputs[t : t + 1], state)
             np.matmul(state.output, self._u, out=state.gates)
             outputs[t] = state.output[0]
+            if cells is not None:
+                cells[t] = state.c[0]
         return outputs
 
     def pass_up(self, outputs: Array) -> Array:

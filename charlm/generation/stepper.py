@@ -52,6 +52,8 @@ class Stepper:
         self._layers = [Layer(cell, *reader) for cell, reader in zip(cells, above, strict=True)]
         self._first = FirstProducts(cells[0].weights, weights.get("embedding.weight"))
         self.vocab_size = len(head)
+        # Of each layer the cells that an LSTM has beside its outputs.
+        self._cells = config.hidden_size if config.rnn_type == "lstm" else 0
 
     def start(self, streams: int = 1) -> LayerStates:
         """B streams at a zero state."""
@@ -88,12 +90,26 @@ class Stepper:
                 outputs = self._read(ids[begin : begin + READ_AT_ONCE], state)
                 yield self._layers[-1].pass_up(outputs)
 
-    def _read(self, ids: Symbols, state: LayerStates) -> Array:
+    def activations(self, ids: Symbols, state: LayerStates) -> Iterator[Array]:
+        """A text for a single stream: ids (T,) -> what the units hold after each symbol, in pieces
+        of as many rows as fit (T', U): of each layer in turn its outputs h and, beside those of an
+        LSTM, tanh(c) of its cells."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            for begin in range(0, len(ids), READ_AT_ONCE):
+                held: list[Array] = []
+                self._read(ids[begin : begin + READ_AT_ONCE], state, held)
+                yield np.concatenate(held, axis=1)
+
+    def _read(self, ids: Symbols, state: LayerStates, held: list[Array] | None = None) -> Array:
         """ids (T,) -> what the last layer gives, (T, P + 1). Layer by layer, so that the input
-        products of the whole piece are one."""
+        products of the whole piece are one. held: where all that `activations` tells is put."""
         x = self._first.of(ids)
+        with_cells = held is not None and self._cells
+        cells = np.empty((len(ids), self._cells), np.float32) if with_cells else None
         for layer, part in zip(self._layers, state, strict=True):
-            outputs = layer.read(x, part)
+            outputs = layer.read(x, part, cells)
+            if held is not None:
+                held += [outputs[:, :-1]] if cells is None else [outputs[:, :-1], np.tanh(cells)]
             if layer is not self._layers[-1]:
                 x = layer.pass_up(outputs)
         return outputs

@@ -88,6 +88,32 @@ def test_reading_is_stepping(
     np.testing.assert_allclose(second, last, atol=1e-5, rtol=0)
 
 
+def held_by_torch(model: CharLM) -> np.ndarray:
+    """Of each layer h and, of an LSTM, tanh(c), after each symbol, by a step of torch for each."""
+    model, state, rows = deepcopy(model).double(), None, []
+    with torch.no_grad():
+        for symbol in torch.from_numpy(TEXT[:, :1]):
+            _, state = model(symbol[None], state)
+            h, c = state if isinstance(state, tuple) else (state, None)
+            parts = [h] if c is None else [h, c.tanh()]
+            rows.append(torch.cat([part[k, 0] for k in range(len(h)) for part in parts]))
+    return torch.stack(rows).numpy()
+
+
+@every_case
+@pytest.mark.parametrize("at_once", [READ_AT_ONCE, 3])
+def test_what_the_units_hold_is_what_torch_s_hold(
+    config: ModelConfig, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepper_module, "READ_AT_ONCE", at_once)
+    model = model_of(config)
+    stepper = Stepper(config, weights_of(model))
+    state = stepper.start()
+    held = [*stepper.activations(TEXT[:7, 0], state), *stepper.activations(TEXT[7:, 0], state)]
+    assert max(len(piece) for piece in held) == min(at_once, T - 7)
+    np.testing.assert_allclose(np.concatenate(held), held_by_torch(model), atol=1e-5, rtol=0)
+
+
 @every_case
 def test_without_the_table_of_first_products_it_is_the_model(
     config: ModelConfig, monkeypatch: pytest.MonkeyPatch

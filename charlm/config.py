@@ -162,11 +162,18 @@ class TrainingConfig:
     reset: float = setting(
         0.01, "chance per window that a stream's carried state is zeroed", at_least=0, at_most=1
     )
-    optimizer: str = setting("adamw", "optimiser", choices=("adamw", "sgd"))
+    optimizer: str = setting(
+        "adamw", "optimiser; soap: adamw in the basis of each matrix's gradients",
+        choices=("adamw", "soap", "sgd"), chosen=True,
+    )  # fmt: skip
     lr: float = setting(0.01, "peak learning rate", above=0, chosen=True)
-    beta1: float = setting(0.0, "AdamW's decay of the mean gradient", at_least=0, below=1)
-    beta2: float = setting(0.99, "AdamW's decay of the mean square", at_least=0, below=1)
-    weight_decay: float = setting(0.02, "AdamW's decay of the weight matrices", at_least=0)
+    beta1: float = setting(
+        0.0, "AdamW's and SOAP's decay of the mean gradient", at_least=0, below=1
+    )
+    beta2: float = setting(0.99, "AdamW's and SOAP's decay of the mean square", at_least=0, below=1)
+    weight_decay: float = setting(
+        0.02, "AdamW's and SOAP's decay of the weight matrices", at_least=0
+    )
     schedule: str = setting("cosine", "course of the learning rate", choices=("cosine", "constant"))
     warmup: float = setting(0.05, "share of the steps in which the rate rises", at_least=0, below=1)
     grad_clip: float = setting(1.0, "largest L2 norm of the gradient; 0: no limit", at_least=0)

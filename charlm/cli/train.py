@@ -242,7 +242,7 @@ def _refuse_unused(given: Changes, config: Config, start_run: "Run | None") -> N
     if start_run and config.data.vocab:
         raise UsageError("--vocab: the vocabulary is that of --init-from's run")
     if config.training.optimizer == "sgd" and given.get("training", {}).get("weight_decay"):
-        raise UsageError("training.weight_decay goes with adamw; training.optimizer is sgd")
+        raise UsageError("training.weight_decay goes with adamw or soap; training.optimizer is sgd")
 
 
 def _refuse_other_settings(config: Config, start_run: "Run") -> None:

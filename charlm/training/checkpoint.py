@@ -133,21 +133,19 @@ def restore_trainer(checkpoint: Checkpoint, trainer: Trainer) -> None:
 
 
 def _restore_rest(checkpoint: Checkpoint, trainer: Trainer) -> None:
-    arrays = checkpoint.arrays
-    parameters = trainer.optimizer.parameters
+    arrays, optimizer = checkpoint.arrays, trainer.optimizer
+    expected = {i: optimizer.state_shapes(i) for i in range(len(optimizer.parameters))}
     entries: dict[int, dict[str, torch.Tensor]] = {}
     for name, array in _below(arrays, "optimizer.").items():
         index, _, key = name.partition(".")
         # A fused optimiser takes the sizes for granted, and would write beyond one too small.
-        shape = tuple(parameters[int(index)].shape)
-        check_tensor(checkpoint.path, f"optimizer.{name}", array, (1,) if key == "step" else shape)
+        shape = expected[int(index)][key]
+        check_tensor(checkpoint.path, f"optimizer.{name}", array, shape)
         tensor = torch.from_numpy(array).to(trainer.device)
-        entries.setdefault(int(index), {})[key] = tensor[0] if key == "step" else tensor
-    for found in entries.values():
-        if set(found) != trainer.optimizer.keeps:
-            raise KeyError(", ".join(trainer.optimizer.keeps ^ set(found)))
-    if checkpoint.point.step and trainer.optimizer.keeps and len(entries) < len(parameters):
-        raise KeyError(f"optimizer, {len(entries)} of {len(parameters)}")
+        entries.setdefault(int(index), {})[key] = tensor[0] if shape == (1,) else tensor
+    for place, shapes in expected.items() if checkpoint.point.step else ():
+        if missing := shapes.keys() - entries.get(place, {}).keys():
+            raise KeyError(f"optimizer.{place}.{min(missing)}")
     trainer.optimizer.state = entries
     _check_state(checkpoint, trainer)
     parts = [torch.from_numpy(a).to(trainer.device) for a in _below(arrays, "state.").values()]

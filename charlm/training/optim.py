@@ -14,24 +14,22 @@ from charlm.config import TrainingConfig
 class Optimizer(Protocol):
     """What `step` does to the parameters, by their gradients. Those without one are left alone.
 
-    keeps: what its next step needs to know of a parameter; state: the tensors of these names, by
-    the parameter's place in `parameters`.
+    state: what its next step needs to know of a parameter, by its place in `parameters`; of which
+    `state_shapes` tells the names and sizes (a number's is (1,)).
 
     torch.optim's own classes do the same; but to make one is to wait a second for the import of
     torch's compiler, which nobody here asks for.
     """
 
-    keeps: frozenset[str]
     parameters: list[Tensor]
     state: dict[int, dict[str, Tensor]]
 
     def step(self, rate: float) -> None: ...
+    def state_shapes(self, place: int) -> dict[str, tuple[int, ...]]: ...
 
 
 class AdamW:
     """Loshchilov & Hutter 2019. Matrices decay, biases do not."""
-
-    keeps = frozenset({"step", "exp_avg", "exp_avg_sq"})
 
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
         # In this order their state is kept in checkpoints.
@@ -47,18 +45,28 @@ class AdamW:
             self._step([i for i in places if self.parameters[i].grad is not None], rate, decay)
 
     def _step(self, places: list[int], rate: float, decay: float) -> None:
+        gradients = [g for i in places if (g := self.parameters[i].grad) is not None]
+        self._apply([self.parameters[i] for i in places], gradients, places, rate, decay)
+
+    def _apply(
+        self, parameters: list[Tensor], gradients: list[Tensor], places: list[int], rate: float,
+        decay: float,
+    ) -> None:  # fmt: skip
+        """A step of these parameters by these gradients, with the state of those at `places`."""
         state = [self._state(i) for i in places]
         steps, means, squares = (
             [entries[name] for entries in state] for name in ("step", "exp_avg", "exp_avg_sq")
         )
         adamw(
-            [self.parameters[i] for i in places],
-            [g for i in places if (g := self.parameters[i].grad) is not None],
-            means, squares, [], steps,
+            parameters, gradients, means, squares, [], steps,
             fused=True,  # one pass over all parameters, where the default makes a dozen
             amsgrad=False, maximize=False, eps=1e-8, lr=rate, weight_decay=decay,
             beta1=self._config.beta1, beta2=self._config.beta2,
         )  # fmt: skip
+
+    def state_shapes(self, place: int) -> dict[str, tuple[int, ...]]:
+        shape = tuple(self.parameters[place].shape)
+        return {"step": (1,), "exp_avg": shape, "exp_avg_sq": shape}
 
     def _state(self, place: int) -> dict[str, Tensor]:
         if place not in self.state:
@@ -71,10 +79,87 @@ class AdamW:
         return self.state[place]
 
 
+# Columns of a matrix that are turned together, where they come to equal blocks of no more; the
+# largest block that pays, where they do not.
+BLOCK, LARGEST_BLOCK = 128, 512
+# Steps from one look at the gradient's directions to the next, the share of a look in what is
+# known of them, and steps from one turn of the basis to the next.
+LOOK_EVERY, LOOK, TURN_EVERY = 4, 0.05, 40
+
+
+class SOAP(AdamW):
+    """AdamW in a basis in which a matrix's gradient goes its own ways (Vyas et al. 2025; after
+    Shampoo, Gupta et al. 2018).
+
+    Of a gradient G (m, n), Adam scales each number by its usual size, whatever the others do; but
+    the columns of G go together. In the eigenvectors Q of the mean of G^T G they do so least:
+    G Q is stepped by, and the step turned back. Of the columns alone, and block by block: the whole
+    of it, for both sides, would cost more than it gives.
+    """
+
+    def state_shapes(self, place: int) -> dict[str, tuple[int, ...]]:
+        shapes, block = super().state_shapes(place), _block(self.parameters[place])
+        if block:
+            square = (self.parameters[place].shape[1] // block, block, block)
+            shapes |= {"gram": square, "basis": square}
+        return shapes
+
+    def _step(self, places: list[int], rate: float, decay: float) -> None:
+        plain = [i for i in places if not _block(self.parameters[i])]
+        super()._step(plain, rate, decay)
+        for i in places:
+            gradient = self.parameters[i].grad
+            if i not in plain and gradient is not None:
+                self._step_turned(i, gradient, rate, decay)
+
+    def _step_turned(self, place: int, gradient: Tensor, rate: float, decay: float) -> None:
+        parameter, state = self.parameters[place], self._state(place)
+        blocks = _blocks(gradient)
+        if "basis" not in state:
+            state["gram"] = blocks.mT @ blocks
+            state["basis"] = _on_cpu(lambda gram: torch.linalg.eigh(gram)[1], state["gram"])
+        basis, turned = state["basis"], torch.zeros_like(parameter)
+        self._apply([turned], [_whole(blocks @ basis)], [place], rate, 0.0)
+        parameter.mul_(1 - rate * decay).add_(_whole(_blocks(turned) @ basis.mT))
+        step = int(state["step"].item())
+        if step % LOOK_EVERY == 0:
+            state["gram"].lerp_(blocks.mT @ blocks, LOOK)
+        if step % TURN_EVERY == 0:
+            # Towards the eigenvectors by the power method, from those before.
+            product = state["gram"] @ basis
+            state["basis"] = _on_cpu(lambda product: torch.linalg.qr(product)[0], product)
+            change = basis.mT @ state["basis"]
+            state["exp_avg"].copy_(_whole(_blocks(state["exp_avg"]) @ change))
+
+
+def _on_cpu(decompose: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
+    """Rare and small, and not every device can."""
+    return decompose(matrix.cpu()).to(matrix.device).contiguous()
+
+
+def _block(parameter: Tensor) -> int:
+    """Columns that are turned together; 0 where none are."""
+    if parameter.ndim < 2:
+        return 0
+    columns = parameter.shape[1]
+    block, rest = divmod(columns, -(-columns // BLOCK))
+    return block if not rest else columns if columns <= LARGEST_BLOCK else 0
+
+
+def _blocks(matrix: Tensor) -> Tensor:
+    """(m, n) -> (n / b, m, b)"""
+    rows, columns = matrix.shape
+    block = _block(matrix)
+    return matrix.reshape(rows, columns // block, block).transpose(0, 1)
+
+
+def _whole(blocks: Tensor) -> Tensor:
+    """(n / b, m, b) -> (m, n)"""
+    return blocks.transpose(0, 1).flatten(1)
+
+
 class SGD:
     """Without momentum."""
-
-    keeps = frozenset[str]()
 
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
         self.parameters: list[Tensor] = list(model.parameters())
@@ -85,6 +170,9 @@ class SGD:
         for p in self.parameters:
             if p.grad is not None:
                 p.add_(p.grad, alpha=-rate)
+
+    def state_shapes(self, place: int) -> dict[str, tuple[int, ...]]:
+        return {}
 
 
 def cosine(progress: float) -> float:
@@ -98,6 +186,7 @@ def constant(progress: float) -> float:
 
 OPTIMIZERS: dict[str, Callable[[nn.Module, TrainingConfig], Optimizer]] = {
     "adamw": AdamW,
+    "soap": SOAP,
     "sgd": SGD,
 }
 # Share of the training done, 0 to 1 -> share of the peak rate.

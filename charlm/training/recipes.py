@@ -24,6 +24,7 @@ class Recipe:
     units: int
     dropout: float
     lr: float
+    optimizer: str = "soap"
 
 
 # The last is taken that has its epochs, as all before it have.
@@ -35,11 +36,12 @@ RECIPES = (
     Recipe(3.8, 768, 0.3, 0.004),
     Recipe(20.0, 768, 0.5, 0.004),
 )
-# Of many symbols each is rarer, and what is rare is sooner learned by heart.
+# Of many symbols each is rarer, and what is rare is sooner learned by heart. Their one large matrix
+# takes SOAP longer than it gains by it.
 MANY_RECIPES = (
-    Recipe(0.0, 256, 0.0, 0.01),
-    Recipe(3.0, 256, 0.3, 0.01),
-    Recipe(3.5, 512, 0.5, 0.005),
+    Recipe(0.0, 256, 0.0, 0.01, "adamw"),
+    Recipe(3.0, 256, 0.3, 0.01, "adamw"),
+    Recipe(3.5, 512, 0.5, 0.005, "adamw"),
 )
 # A text of fewer tokens is learned by heart sooner: where a recipe drops anything, drop more.
 SHORT_TEXT = 500_000
@@ -52,7 +54,8 @@ SPARSE, SPARSE_RATE = 4.0, 2e-4
 # Of so many symbols, most of a step is scoring them: one matrix for the embedding and the head then
 # learns each of them twice as soon, and a step is scored against a sample of them.
 MANY_SYMBOLS, SAMPLED = 1000, 1024
-# AdamW's rates are next to nothing to SGD, which takes one so large where gradients are clipped.
+# The recipes' rates are good for SOAP and for AdamW; to SGD they are next to nothing, and it takes
+# one so large where gradients are clipped.
 SGD_RATE = 1.0
 
 
@@ -67,7 +70,7 @@ def recipes_for(train_tokens: int, vocab_size: int) -> Iterator[Recipe]:
             lr = SPARSE_RATE
         if dropout and train_tokens < SHORT_TEXT:
             dropout = min(MOST_DROPOUT, dropout + MORE_DROPOUT)
-        yield Recipe(recipe.epochs, units, dropout, lr)
+        yield Recipe(recipe.epochs, units, dropout, lr, recipe.optimizer)
 
 
 def by_recipe(config: Config, recipe: Recipe, given: Given) -> Config | None:
@@ -81,10 +84,12 @@ def by_recipe(config: Config, recipe: Recipe, given: Given) -> Config | None:
         model["embedding_size"] = config.model.proj_size or units
     # A model made larger than the recipe's wants a lower rate, as the recipes among themselves.
     lr = recipe.lr * min(1.0, recipe.units / units)
-    if config.training.optimizer == "sgd":
+    optimizer = given.get("training", {}).get("optimizer", recipe.optimizer)
+    if optimizer == "sgd":
         lr = SGD_RATE
     model["hidden_size"] = units
-    return with_chosen(config, {"model": model, "training": {"lr": lr}}, given)
+    training = {"lr": lr, "optimizer": optimizer}
+    return with_chosen(config, {"model": model, "training": training}, given)
 
 
 def for_so_many_symbols(config: Config, given: Given, vocab_size: int) -> Config:

@@ -106,7 +106,7 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(charlm, text_file: Path) -> 
     assert result.out.splitlines() == [
         "text: nonsense, vocabulary of 9; train 3,600, valid 400",
         "model: LSTM 1×64, embedding 64, 34,441 parameters",
-        "training: 32×32 (sequential), adamw 0.01, dropout 0.3, 3 epochs, 1 thread",
+        "training: 32×32 (sequential), soap 0.01, dropout 0.3, 3 epochs, 1 thread",
     ]
     figures = json.loads(charlm("train", text_file, *options, "--json").out)
     assert (figures["text"], figures["model"]["hidden_size"]) == ("nonsense", 64)
@@ -189,7 +189,7 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--vocab", "v.json", "--min-freq", "2"], 2,
          "data.vocab is a vocabulary already made: data.min_freq has no part in it"),
         (["--optimizer", "sgd", "--weight-decay", "0.1"], 2,
-         "training.weight_decay goes with adamw; training.optimizer is sgd"),
+         "training.weight_decay goes with adamw or soap; training.optimizer is sgd"),
         (["--device", "cuda:7"], 2, "--device cuda:7: this machine has cpu"),
         (["--seq-len", "9000"], 3, "the train part has 3600 tokens, need at least 9001 for a "
          "window of 9000: give more text or a smaller --seq-len"),

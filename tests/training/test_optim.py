@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from charlm.config import TrainingConfig
 from charlm.settings import fields_of
+from charlm.training import optim
 from charlm.training.optim import OPTIMIZERS, SCHEDULES, clip, learning_rate
 
 
@@ -76,6 +77,61 @@ def test_they_are_torch_s_own() -> None:
     ):
         for a, b in zip(trained(of_ours(ours)), trained(theirs), strict=True):
             assert torch.equal(a, b)
+
+
+def weights_after(name: str, gradients: list[Tensor], **settings: Any) -> Tensor:
+    """What some steps make of a matrix of zeros."""
+    model = nn.Linear(gradients[0].shape[1], gradients[0].shape[0], bias=False)
+    nn.init.zeros_(model.weight)
+    optimizer = OPTIMIZERS[name](model, TrainingConfig(weight_decay=0.0, **settings))
+    for gradient in gradients:
+        model.weight.grad = gradient.clone()
+        optimizer.step(0.1)
+    return model.weight.detach()
+
+
+@pytest.mark.parametrize("beta1", [0.0, 0.9])
+@pytest.mark.parametrize("columns", [6, 12])
+def test_in_its_own_basis_the_columns_ways_make_no_difference(
+    beta1: float, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradients whose columns are turned give steps that are turned alike; not so Adam's."""
+    monkeypatch.setattr(optim, "BLOCK", 6)
+    monkeypatch.setattr(optim, "LOOK_EVERY", 1)
+    monkeypatch.setattr(optim, "TURN_EVERY", 2)
+    generator = torch.Generator().manual_seed(0)
+    scales = 2.0 ** torch.arange(6).repeat(columns // 6)
+    gradients = [scales * torch.randn(40, columns, generator=generator) for _ in range(7)]
+    turn, _ = torch.linalg.qr(torch.randn(6, 6, generator=generator))
+    turns = torch.block_diag(*[turn] * (columns // 6))
+    for name, agrees in (("soap", True), ("adamw", False)):
+        plain = weights_after(name, gradients, beta1=beta1) @ turns
+        turned = weights_after(name, [gradient @ turns for gradient in gradients], beta1=beta1)
+        assert torch.allclose(plain, turned, atol=2e-3) == agrees
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("columns", [1, 100, 128, 200, 256, 257, 384, 514, 1031])
+def test_what_is_kept_of_a_parameter_has_the_sizes_that_are_told(name: str, columns: int) -> None:
+    model = nn.Linear(columns, 3)
+    model(torch.ones(2, columns)).sum().backward()
+    optimizer = OPTIMIZERS[name](model, TrainingConfig())
+    optimizer.step(0.1)
+    for place in range(len(optimizer.parameters)):
+        sizes = {
+            key: tuple(value.shape) or (1,) for key, value in optimizer.state.get(place, {}).items()
+        }
+        assert sizes == optimizer.state_shapes(place)
+
+
+def test_columns_come_in_equal_blocks_or_whole() -> None:
+    blocks = {64: 64, 128: 128, 129: 129, 256: 128, 257: 257, 384: 128, 514: 0, 768: 128}
+    for columns, block in blocks.items():
+        assert optim._block(torch.zeros(2, columns)) == block
+    assert optim._block(torch.zeros(2)) == 0
+    matrix = torch.arange(3.0 * 256).reshape(3, 256)
+    assert torch.equal(optim._whole(optim._blocks(matrix)), matrix)
+    assert torch.equal(optim._blocks(matrix)[1], matrix[:, 128:])
 
 
 def test_a_parameter_without_a_gradient_is_left_alone() -> None:

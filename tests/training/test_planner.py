@@ -47,7 +47,8 @@ def planned(
 
 def follows(found: Plan, recipe: Recipe) -> bool:
     model, training = found.config.model, found.config.training
-    return Recipe(recipe.epochs, model.hidden_size, model.dropout, training.lr) == recipe
+    found = (model.hidden_size, model.dropout, training.lr, training.optimizer)
+    return Recipe(recipe.epochs, *found) == recipe
 
 
 @pytest.mark.parametrize("number", range(len(RECIPES)))

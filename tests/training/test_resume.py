@@ -70,13 +70,17 @@ def killed_at(charlm: Charlm, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         ("gru", "float32", []),
         ("lstm", "bfloat16", []),
         ("lstm", "float32", ["--set", "training.parts=2", "--set", "training.sampled=2"]),
+        ("lstm", "float32", ["--optimizer", "adamw", "--set", "training.beta1=0.5"]),
     ],
 )
 @pytest.mark.parametrize("step", [0, 3, 4, 11, 19])
 def test_row_01_a_killed_training_resumed_equals_one_never_killed(
     charlm: Charlm, killed_at: Any, text_file: Path, tiny_options: list[str], step: int, cell: str,
-    precision: str, more: list[str],
+    precision: str, more: list[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    monkeypatch.setattr("charlm.model.device.usable_cores", lambda: 2)
+    monkeypatch.setattr("charlm.training.optim.LOOK_EVERY", 2)
+    monkeypatch.setattr("charlm.training.optim.TURN_EVERY", 3)
     if not trains_in(precision, torch.device("cpu"), cell):
         pytest.skip(f"this processor trains no {cell} in {precision}")
     options = [*tiny_options, *STEPS, "--rnn-type", cell, "--dropout", "0.2"]

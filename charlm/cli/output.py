@@ -17,6 +17,11 @@ def show(text: str, *, out: TextIO | None = None) -> None:
     out.write(for_terminal(text) if out.isatty() else text)
 
 
+def show_painted(text: str) -> None:
+    """Write what a view has made fit for the terminal, with its colours."""
+    sys.stdout.write(text)
+
+
 def note(message: str) -> None:
     """A line that is not a result."""
     show(message + "\n", out=sys.stderr)

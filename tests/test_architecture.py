@@ -27,7 +27,7 @@ ORDER = [
     "generation.blas", "generation.torch_stepper", "generation.sampler",
     "generation.novelty", "generation.shared_reader", "generation.filler",
     "views.scored_line", "views.colours", "views.shown_text", "views.page", "views.histogram",
-    "views.heatmap_page", "views.unit_row", "views.neurons", "views.neurons_page",
+    "views.heatmap_page", "views.terminal", "views.unit_row", "views.neurons", "views.neurons_page",
     "training.optim", "training.losses", "training.gradient", "training.resume_point",
     "training.limits", "training.speed", "training.remembered", "training.recipes",
     "training.fastest", "training.planner",

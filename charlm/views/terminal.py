@@ -54,11 +54,12 @@ def fitting_style(environment: Mapping[str, str], *, terminal: bool, underline: 
 @dataclass(frozen=True)
 class Cell:
     """A place in sight. text: what is shown, `width` cells wide. step: of its tint; None where
-    there is no surprise."""
+    there is no surprise. between: whether it only stands between two words."""
 
     text: str
     width: int
     step: int | None = None
+    between: bool = False
 
 
 class Heatmap:
@@ -94,7 +95,7 @@ class Heatmap:
         shown = []
         for row in self._rows(line):
             if self._style is Style.MARKS:
-                marks = "".join(_mark(cell.step) * cell.width for cell in row)
+                marks = "".join(_mark(cell) * cell.width for cell in row)
                 shown.append(f"{''.join(cell.text for cell in row)}\n{marks.rstrip()}\n")
             else:
                 shown.append(self._painted(row) + "\n")
@@ -130,7 +131,7 @@ class Heatmap:
         begin = 0
         for place in places_of(line.tokens, self._level):
             if begin and self._level == "word":
-                yield Cell(" ", 1)
+                yield Cell(" ", 1, between=True)
             told = [bits for bits in line.bits[begin : begin + len(place)] if bits is not None]
             begin += len(place)
             step = _step(math.fsum(told)) if told else None
@@ -149,15 +150,22 @@ def _step(bits: float) -> int:
     return min(int(share * STEPS), STEPS - 1)
 
 
-def _mark(step: int | None) -> str:
-    """Of one cell."""
-    return _NO_FIGURE if step is None else _MARKS[(step >= MARKED) + (step >= MARKED_MORE)]
+def _mark(cell: Cell) -> str:
+    """What stands below each of its cells."""
+    if cell.step is None:
+        return " " if cell.between else _NO_FIGURE
+    return _MARKS[_grade(cell.step)]
+
+
+def _grade(step: int) -> int:
+    """How much is marked without colours, from 0 to 2."""
+    return (step >= MARKED) + (step >= MARKED_MORE)
 
 
 def _sequence(style: Style, rgb: RGB, line: str, step: int) -> str:
     """What begins a tint, whatever was before it (SGR of ECMA-48). line: as `tints` has it."""
     if style in (Style.MARKS, Style.UNDERLINES):
-        return ("", "\x1b[0;4m", "\x1b[0;1;4m")[(step >= MARKED) + (step >= MARKED_MORE)]
+        return ("", "\x1b[0;4m", "\x1b[0;1;4m")[_grade(step)]
     underlined = ";4" * (line == "underline")
     if style is Style.TRUE_COLOUR:
         code = f"38;2;{_numbers(foreground(rgb))};48;2;{_numbers(rgb)}"

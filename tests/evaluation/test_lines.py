@@ -1,4 +1,4 @@
-"""Lines come out as they went in, grouped as they may be, and are cleaned as each would be alone."""
+"""Lines come out as they went in, however they are grouped, and are read as each would be alone."""
 
 import math
 from collections.abc import Iterator

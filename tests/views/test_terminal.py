@@ -99,7 +99,7 @@ def test_neighbours_of_one_tint_share_it_and_a_grapheme_is_one() -> None:
 def test_marks_stand_below_their_cells() -> None:
     heatmap = Heatmap(Style.MARKS, "char", None)
     out = heatmap.line(of("a诗b\te\u0301\n", 0.0, 9.5, 6.0, 7.0, 5.0, 5.0, None))
-    assert out == "a诗b⇥   e\u0301↵\n ^^-----^?\n".replace("-----", "-----")
+    assert out == "a诗b⇥   e\u0301↵\n ^^-----^?\n"
     narrow = Heatmap(Style.MARKS, "char", 4)
     assert narrow.line(of("abc诗诗", 0.0, 0.0, 9.0, 6.0, 6.0)) == "abc\n  ^\n诗诗\n----\n"
     assert narrow.line(of("")) == "\n\n"
@@ -118,7 +118,7 @@ def test_underlines_come_in_two_grades() -> None:
 
 def test_words_are_apart() -> None:
     line = ScoredLine(("to", "be"), (1.0, 9.5))
-    assert Heatmap(Style.MARKS, "word", None).line(line) == "to be\n  ?^^\n".replace("?", " ")
+    assert Heatmap(Style.MARKS, "word", None).line(line) == "to be\n   ^^\n"
 
 
 @pytest.mark.parametrize("style", Style)

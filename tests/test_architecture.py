@@ -22,7 +22,7 @@ ORDER = [
     "evaluation.metrics", "evaluation.baselines", "evaluation.single_pass",
     "evaluation.evaluator", "evaluation.dynamic",
     "generation.layers", "generation.stepper", "evaluation.scores",
-    "evaluation.lines",
+    "evaluation.lines", "evaluation.comparison",
     "evaluation.features", "evaluation.activations",
     "generation.blas", "generation.torch_stepper", "generation.sampler",
     "generation.novelty", "generation.shared_reader", "generation.filler",
@@ -36,7 +36,8 @@ ORDER = [
     "training.recorder", "training.session",
     "cli.ahead", "cli.output", "cli.options", "cli.inputs", "cli.pages", "cli.escapes", "cli.job",
     "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.fill", "cli.info",
-    "cli.neurons", "cli.score_rows", "cli.score", "cli.train",
+    "cli.neurons", "cli.score_rows", "cli.score", "cli.compare",
+    "cli.train",
     "cli.commands", "cli.streams", "cli.explain", "cli.main",
     "__main__",
 ]  # fmt: skip
@@ -143,6 +144,7 @@ def test_commands_that_need_no_torch_do_not_import_it(
         ["info", str(trained)],
         ["neurons", str(trained)],
         ["score", "-m", str(trained), str(text_file)],
+        ["compare", str(trained), str(trained), str(text_file)],
         ["generate", "-m", str(trained), "--prefix", "ab", "-l", "5", "-n", "2"],
     ):
         result = run_python(LIGHT, "torch", *arguments)

@@ -1,7 +1,6 @@
 """charlm score"""
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import click
 
 from charlm.cli.inputs import load_run, need_direction, refuse_folders_of_ours
 from charlm.cli.options import changes_of, json_option, model_option
-from charlm.cli.output import note, print_json, show, show_painted
+from charlm.cli.output import note, print_json, show, show_painted, terminal_width
 from charlm.cli.pages import check_page, write_page
 from charlm.errors import DataError, UsageError
 from charlm.settings import configured
@@ -149,19 +148,14 @@ def _rows(rows: "ScoreRows", *, as_json: bool, tsv: bool) -> Show:
             lambda: show(rows.tsv_header() + "\n"),
             lambda number, line: show(rows.tsv(number, line) + "\n"),
         )
-    cells = _cells()
+    cells = terminal_width()
     return Show(lambda: note(rows.header()), lambda _, line: show(rows.row(line, cells) + "\n"))
-
-
-def _cells() -> int | None:
-    """The width of the terminal, where the result goes to one."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _heatmap(vocab: "Vocab", *, underline: bool) -> Show:
     from charlm.views.terminal import Heatmap, fitting_style
 
-    cells = _cells()
+    cells = terminal_width()
     style = fitting_style(os.environ, terminal=cells is not None, underline=underline)
     heatmap = Heatmap(style, vocab.level, cells)
     return Show(

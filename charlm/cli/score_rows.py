@@ -46,14 +46,12 @@ class ScoreRows:
             )
         text = self._pairs(line) if self._per_token else line.text
         shown = f"{shown} {line.score.unknown:>8}  "
-        if cells is not None:
-            text = cut(for_terminal(text), max(LEAST_CELLS, cells - len(shown)))
-        return shown + text
+        return shown + (text if cells is None else fitted(text, cells - len(shown)))
 
     def figures(self, number: int, line: ReadLine) -> dict[str, Any]:
         """By name. number: the line's, from 1."""
         score = line.score.score(self._level)
-        values = [
+        values: list[Any] = [
             number, score and score.bits_per_token, score and score.nats, line.score.tokens,
             score and score.perplexity, line.score.unknown, line.score.left_out, line.text,
         ]  # fmt: skip
@@ -88,15 +86,12 @@ def bits_of(line: ReadLine) -> list[float | None]:
     return [None if math.isnan(value) else value for value in bits.tolist()]
 
 
-def cut(text: str, cells: int) -> str:
-    """As much of the text as so many cells of a terminal hold, with a sign that it goes on."""
+def fitted(text: str, cells: int) -> str:
+    """As much of the text as the room on a terminal's row holds, with a sign where it goes on."""
     from wcwidth import iter_graphemes, wcswidth
 
-    # So many characters hold in any case, unless some have no width at all.
-    if len(text) <= cells // 2:
-        return text
-    kept, room = list[str](), cells
-    for grapheme in iter_graphemes(text.replace("\t", " ")):
+    kept, room = list[str](), max(LEAST_CELLS, cells)
+    for grapheme in iter_graphemes(for_terminal(text).replace("\t", " ")):
         room -= max(0, wcswidth(grapheme))
         kept.append(grapheme)
         if room < 0:

@@ -81,7 +81,7 @@ class LineReader:
     """
 
     def __init__(self, scorer: Scorer, vocab: Vocab, config: TextConfig, *, eol: bool) -> None:
-        """config: how the texts of the model were cleaned."""
+        """config: how the texts of the model were cleaned. Lines come as `lines_of` cuts them."""
         self._scorer, self._vocab, self._config = scorer, vocab, config
         self.eol = eol and "\n" in vocab.ids
 

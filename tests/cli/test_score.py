@@ -210,13 +210,13 @@ def test_on_a_terminal_a_row_is_as_wide_as_it(
     charlm, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("wide.txt").write_text("诗" * 50 + "\nabc\n" + "a" * 32 + "\n", encoding="utf-8")
-    monkeypatch.setattr("charlm.cli.score._cells", lambda: 80)
+    monkeypatch.setattr("charlm.cli.score.terminal_width", lambda: 80)
     rows = charlm("score", "-m", trained, "wide.txt").out.splitlines()
     assert [row[48:] for row in rows] == ["诗" * 15 + "…", "abc", "a" * 32]
-    monkeypatch.setattr("charlm.cli.score._cells", lambda: 40)
+    monkeypatch.setattr("charlm.cli.score.terminal_width", lambda: 40)
     assert charlm("score", "-m", trained, "wide.txt").out.splitlines()[0][48:] == "诗" * 9 + "…"
-    assert score_rows.cut("e\u0301" * 30, 30) == "e\u0301" * 30
-    assert score_rows.cut("\x1b[31m" * 9, 10).endswith("…")
+    assert score_rows.fitted("e\u0301" * 30, 30) == "e\u0301" * 30
+    assert score_rows.fitted("\x1b[31m" * 9, 30) == "\\x1b[31m" * 3 + "\\x1b[…"
 
 
 def test_standard_input_is_read_and_a_typed_line_is_answered_at_once(

@@ -48,7 +48,8 @@ def compare(a: str, b: str, text: str, encoding: str | None, as_json: bool) -> N
     The header and the total go to standard error.
 
     With --json, an object a line: line, text, A and B (bits_per_char, characters, unknown), better
-    ("A", "B", or null where they are even), by; and at the end one for all, its line null."""
+    ("A", "B", or null where they are even), by; at the end one for all, its line null, with lines, and
+    run and better_lines of A and B."""
     runs = load_run(a), load_run(b)
     for run in runs:
         need_direction(run, bidirectional=False)
@@ -67,7 +68,7 @@ def compare(a: str, b: str, text: str, encoding: str | None, as_json: bool) -> N
     if not total.lines:
         raise DataError(f"{'standard input' if text == '-' else text}: the text is empty")
     if as_json:
-        print_json({"line": None, "text": None, **total.figures(total.all())})
+        print_json(total.summary())
     for told in total.in_words():
         note(told)
 
@@ -159,6 +160,13 @@ class Total:
             return bits | {self._plural: cost.tokens, "unknown": cost.unknown}
 
         return {"A": of(line.a), "B": of(line.b), "better": line.better, "by": line.by}
+
+    def summary(self) -> dict[str, Any]:
+        """What --json ends with: `figures` of all lines, and of which run they are."""
+        figures = {"line": None, "text": None, "lines": self.lines, **self.figures(self.all())}
+        for name, run in self._runs.items():
+            figures[name] |= {"run": str(run), "better_lines": self._better[name]}
+        return figures
 
     def in_words(self) -> Iterator[str]:
         unit, found = self._plural.removesuffix("s"), self.all()

@@ -48,8 +48,8 @@ def compare(a: str, b: str, text: str, encoding: str | None, as_json: bool) -> N
     The header and the total go to standard error.
 
     With --json, an object a line: line, text, A and B (bits_per_char, characters, unknown), better
-    ("A", "B", or null where they are even), by; at the end one for all, its line null, with lines, and
-    run and better_lines of A and B."""
+    ("A", "B", or null where they are even), by; at the end one for all, its line null, which also
+    tells lines, and of A and B run and better_lines."""
     runs = load_run(a), load_run(b)
     for run in runs:
         need_direction(run, bidirectional=False)

@@ -9,27 +9,32 @@ from pathlib import Path
 
 import pytest
 
+from charlm.cli.main import run_command
 from charlm.data.vocab import Vocab
 from charlm.evaluation.comparison import UNKNOWN_BITS, Cost, better_of, cost_of
 from charlm.evaluation.lines import ReadLine
 from charlm.evaluation.scores import LineScore
 from charlm.run import open_run
 
-BACK = "fedcba \n"
+
+def turning(alphabet: str, seed: int) -> str:
+    """A line of 30 letters, each followed by the next of the alphabet, or by the one after it."""
+    source, at, letters = random.Random(seed), seed, []
+    for _ in range(30):
+        letters.append(alphabet[at % len(alphabet)])
+        at += source.choice((1, 1, 2))
+    return "".join(letters)
 
 
 @pytest.fixture(scope="module")
-def pair(
-    tmp_path_factory: pytest.TempPathFactory, nonsense, tiny_options: list[str]
-) -> tuple[Path, Path]:
+def pair(tmp_path_factory: pytest.TempPathFactory, tiny_options: list[str]) -> tuple[Path, Path]:
     """Two models of one alphabet, of which one likes it forwards and the other backwards."""
-    from charlm.cli.main import run_command
-
     folder = tmp_path_factory.mktemp("pair")
-    for name, alphabet in (("forwards", "abcdef \n"), ("backwards", BACK)):
-        (folder / f"{name}.txt").write_text(nonsense(4000, alphabet), newline="")
-        arguments = ["train", folder / f"{name}.txt", *tiny_options, "--max-steps", 150, "--lr"]
-        assert run_command([*map(str, arguments), "0.02", "-o", str(folder / name)]) == 0
+    for name, alphabet in (("forwards", "abcdef"), ("backwards", "fedcba")):
+        text = folder / f"{name}.txt"
+        text.write_text("".join(turning(alphabet, k) + "\n" for k in range(150)), newline="")
+        options = (*tiny_options, "--max-steps", "150", "--lr", "0.02", "-o", str(folder / name))
+        assert run_command(["train", str(text), *options]) == 0
     return folder / "forwards", folder / "backwards"
 
 
@@ -37,20 +42,21 @@ def objects(out: str) -> list[dict]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def write_mixed(nonsense) -> list[str]:
-    """Lines of 30 characters of either kind, and whose they are."""
-    kinds = ["abcdef", "fedcba"] * 10
+def write_mixed() -> str:
+    """Lines of either kind, and whose they are."""
+    kinds = list("AB" * 10)
     random.Random(1).shuffle(kinds)
-    lines = [nonsense(30, kind, seed=k) for k, kind in enumerate(kinds)]
+    alphabets = {"A": "abcdef", "B": "fedcba"}
+    lines = [turning(alphabets[kind], 1000 + k) for k, kind in enumerate(kinds)]
     Path("mixed.txt").write_text("".join(line + "\n" for line in lines), newline="")
-    return ["A" if kind == "abcdef" else "B" for kind in kinds]
+    return "".join(kinds)
 
 
-def test_a_line_goes_to_the_model_of_its_kind(charlm, pair: tuple[Path, Path], nonsense) -> None:
-    expected = write_mixed(nonsense)
+def test_a_line_goes_to_the_model_of_its_kind(charlm, pair: tuple[Path, Path]) -> None:
+    expected = write_mixed()
     result = charlm("compare", *pair, "mixed.txt", "--json")
     *lines, last = objects(result.out)
-    assert [line["better"] for line in lines] == expected
+    assert "".join(line["better"] for line in lines) == expected
     assert [line["line"] for line in lines] == list(range(1, 21))
     for line in lines:
         a, b = line["A"]["bits_per_char"], line["B"]["bits_per_char"]
@@ -71,15 +77,15 @@ def test_a_line_goes_to_the_model_of_its_kind(charlm, pair: tuple[Path, Path], n
     assert last["better"] == min("AB", key=lambda name: last[name]["bits_per_char"])
 
 
-def test_rows_and_the_total_say_the_same(charlm, pair: tuple[Path, Path], nonsense) -> None:
-    expected = write_mixed(nonsense)
+def test_rows_and_the_total_say_the_same(charlm, pair: tuple[Path, Path]) -> None:
+    expected = write_mixed()
     result = charlm("compare", *pair, "mixed.txt")
     header, one, other, verdict = result.err.splitlines()
     assert header == "  A bits   B bits  better by A unknown B unknown  text"
     rows = result.out.splitlines()
     texts = Path("mixed.txt").read_text().splitlines()
     assert [row[50:] for row in rows] == texts
-    assert [row.split()[2] for row in rows] == expected
+    assert "".join(row.split()[2] for row in rows) == expected
     *_, last = objects(charlm("compare", *pair, "mixed.txt", "--json").out)
     for said, run, name in ((one, pair[0], "A"), (other, pair[1], "B")):
         bits = last[name]["bits_per_char"]

@@ -136,9 +136,9 @@ def test_short_lines_are_read_side_by_side(
     monkeypatch.setattr(
         scores.Scorer, "_side_by_side", lambda self, lines: calls.append(1) or read(self, lines)
     )
-    Path("many.txt").write_text("abc\nde\n" * 10_000, encoding="utf-8")
-    assert charlm("score", "-m", trained, "many.txt").out.count("\n") == 20_000
-    assert len(calls) < 100
+    Path("many.txt").write_text("abc\nde\n" * 2_000, encoding="utf-8")
+    assert charlm("score", "-m", trained, "many.txt").out.count("\n") == 4_000
+    assert len(calls) < 30
 
 
 def test_unknown_characters_are_scored_where_the_model_has_met_any(

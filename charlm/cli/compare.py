@@ -92,6 +92,7 @@ def _compared(text: str, runs: tuple["Run", "Run"], encoding: str) -> Iterator[C
     from charlm.data.stream import lines_of, read_once
     from charlm.evaluation.comparison import better_of, cost_of
     from charlm.evaluation.lines import groups
+    from charlm.generation.blas import one_thread
 
     level = runs[0].vocab.level
     keeps = all(run.config.text.newlines == "keep" for run in runs)
@@ -100,11 +101,12 @@ def _compared(text: str, runs: tuple["Run", "Run"], encoding: str) -> Iterator[C
     eol = all("\n" in run.vocab.ids for run in runs)
     a, b = (_reader(run, eol=eol) for run in runs)
     one_by_one = text == "-" and sys.stdin.isatty()
-    for group in groups(lines_of(read_once(text, encoding), cut), one_by_one=one_by_one):
-        for line, other in zip(a.afresh(group), b.afresh(group), strict=True):
-            costs = cost_of(line, level), cost_of(other, level)
-            yield Compared(line.text, *costs, *better_of(*costs))
-        sys.stdout.flush()
+    with one_thread():
+        for group in groups(lines_of(read_once(text, encoding), cut), one_by_one=one_by_one):
+            for line, other in zip(a.afresh(group), b.afresh(group), strict=True):
+                costs = cost_of(line, level), cost_of(other, level)
+                yield Compared(line.text, *costs, *better_of(*costs))
+            sys.stdout.flush()
 
 
 def _reader(run: "Run", *, eol: bool) -> "LineReader":

@@ -87,6 +87,7 @@ def score(
     from charlm.cli.score_rows import ScoreRows
     from charlm.evaluation.lines import LineReader, Total
     from charlm.evaluation.scores import Scorer
+    from charlm.generation.blas import one_thread
     from charlm.generation.stepper import Stepper
 
     level = run.vocab.level
@@ -101,13 +102,14 @@ def score(
         rows = ScoreRows(level, scores_unknown=scorer.scores_unknown, per_token=per_char)
         shown = _rows(rows, as_json=as_json, tsv=tsv)
     one_by_one = unbuffered or (file == "-" and sys.stdin.isatty())
-    for group in _read(file, reader, config, carry=carry, one_by_one=one_by_one):
-        for line in group:
-            total.add(line.score)
-            if total.lines == 1:
-                shown.head()
-            shown.line(total.lines, line)
-        sys.stdout.flush()
+    with one_thread():
+        for group in _read(file, reader, config, carry=carry, one_by_one=one_by_one):
+            for line in group:
+                total.add(line.score)
+                if total.lines == 1:
+                    shown.head()
+                shown.line(total.lines, line)
+            sys.stdout.flush()
     name = "standard input" if file == "-" else file
     if not total.lines:
         raise DataError(f"{name}: the text is empty")

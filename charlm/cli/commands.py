@@ -16,6 +16,8 @@ COMMANDS = {
     "evaluate": "Score a text: perplexity, bits and nats per character.",
     "generate": "Continue a prefix with text from a model.",
     "fill": "Fill the gaps of a text with a bidirectional model.",
+    "score": "Score each line of a text: bits and nats, as rows or as a heat-map.",
+    "compare": "Tell which of two models a text is likelier for, line by line.",
     "info": "Show the card of a model.",
     "neurons": "Show which units of a model follow what a person can name.",
 }

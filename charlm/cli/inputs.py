@@ -31,7 +31,7 @@ def source_of(inputs: tuple[str, ...], config: Config) -> "Source":
 
     inputs = inputs or config.data.input
     if inputs:
-        _refuse_folders_of_ours(inputs)
+        refuse_folders_of_ours(inputs)
         return open_source(inputs, config.text.encoding)
     if config.data.text is not None:
         return text_source("text", config.data.text)
@@ -45,7 +45,7 @@ def texts_of(inputs: tuple[str, ...], config: Config) -> "Source":
     return dataclasses.replace(source_of(inputs, config), held_out=held_out)
 
 
-def _refuse_folders_of_ours(inputs: tuple[str, ...]) -> None:
+def refuse_folders_of_ours(inputs: tuple[str, ...]) -> None:
     """A run or a corpus is a folder of files, but none of them is a text. Raises UsageError."""
     from charlm.data.folder import made_by_charlm
     from charlm.storage.files import naming

@@ -11,6 +11,7 @@ import click
 from charlm.cli.inputs import load_run, reading_bar, source_of
 from charlm.cli.options import corpus_option, json_option, model_option
 from charlm.cli.output import note, print_json, show
+from charlm.cli.pages import check_page, write_page
 from charlm.errors import DataError, ModelError, UsageError, typed
 from charlm.views.unit_row import UnitRow
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 MOST, SHOWN = 50_000, 10_000
 # Units that --json tells of for each feature.
 BEST = 5
-# How a page begins.
-PAGE = b"<!doctype html"
 
 
 class Text(NamedTuple):
@@ -66,7 +65,7 @@ def neurons(
     first. Up to 50,000 characters are read. --json tells of all units, whatever they follow."""
     run, text = _told_apart(run, text, model)
     if html:
-        _check_place(html)
+        check_page(html)
     opened = load_run(run, corpus)
     _check_kind(opened)
     read = _file(text, opened) if text is not None else _validation_part(opened)
@@ -104,20 +103,6 @@ def _told_apart(
     if text is None and run is not None and (run == "-" or is_file(Path(run))):
         raise UsageError(f"{run} is a text, not a run: charlm neurons -m RUN {typed(run)}")
     return run, text
-
-
-def _check_place(page: Path) -> None:
-    """Refuse to write a page over anything that is none. Raises UsageError."""
-    from charlm.storage.files import exists, is_file, naming
-
-    if str(page) == "-":
-        raise UsageError("--html -: name a file")
-    if not exists(page):
-        return
-    with naming(page):
-        begin = page.read_bytes()[: len(PAGE)] if is_file(page) else b""
-    if begin.lower() != PAGE:
-        raise UsageError(f"--html {page}: what is there is no page; give another name")
 
 
 def _check_kind(run: "Run") -> None:
@@ -252,7 +237,6 @@ def _write_page(
     page: Path, run: "Run", text: Text, best: list["Finding"], activations: "Bytes"
 ) -> None:
     """activations: (T, U), of the units of the findings."""
-    from charlm.storage.files import write_bytes
     from charlm.views.neurons_page import neurons_page
 
     shown = _shown(text)
@@ -268,4 +252,4 @@ def _write_page(
         [_row(finding, run) for finding in best],
         facts,
     )
-    write_bytes(page, html.encode("utf-8", "surrogatepass"), follow=True)
+    write_page(page, html)

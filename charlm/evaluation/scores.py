@@ -17,8 +17,8 @@ from charlm.data.vocab import UNK_ID, Ids, Vocab
 from charlm.evaluation.metrics import Score
 from charlm.generation.stepper import Stepper
 
-# Lines that are read side by side.
-STREAMS = 256
+# Lines that are read side by side, and places of their table: fewer of very long lines.
+STREAMS, PLACES = 256, 1 << 18
 # Of what a model expected in place of a token, so many are told.
 EXPECTED = 3
 
@@ -99,8 +99,11 @@ class Scorer:
         """Each line as if after a line break; the scores in their order."""
         found: dict[int, LineScore] = {}
         longest_first = sorted(range(len(lines)), key=lambda i: -len(lines[i]))
-        for begin in range(0, len(lines), STREAMS):
-            places = longest_first[begin : begin + STREAMS]
+        begin = 0
+        while begin < len(lines):
+            longest = max(1, len(lines[longest_first[begin]]))
+            end = begin + min(STREAMS, max(1, PLACES // longest))
+            places, begin = longest_first[begin:end], end
             scores = self._side_by_side([lines[i] for i in places])
             found.update(zip(places, scores, strict=True))
         return [found[i] for i in range(len(lines))]

@@ -68,7 +68,7 @@ class ShownText:
 
     def add(self, tokens: Sequence[str]) -> None:
         """The next line."""
-        places = list(_places(tokens)) if self.level == "char" else [(token,) for token in tokens]
+        places = places_of(tokens, self.level)
         shown = [_shown(place) for place in places]
         between = "" if self.level == "char" else " "
         body = between.join(marks for marks, _ in shown)
@@ -85,6 +85,16 @@ class ShownText:
             "widths": self.widths,
             "lines": self.lines,
         }
+
+
+def places_of(tokens: Sequence[str], level: str) -> list[tuple[str, ...]]:
+    """The places of a line of tokens, each as the tokens that it is of."""
+    return list(_places(tokens)) if level == "char" else [(token,) for token in tokens]
+
+
+def plain(place: tuple[str, ...]) -> str:
+    """The text that a place shows."""
+    return _shown(place)[1]
 
 
 def _places(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -110,6 +110,25 @@ def test_unknown_tokens_are_counted_and_never_silently_zero(
     assert score.details.rank[1] == 0
 
 
+def test_beside_a_very_long_line_there_are_few(
+    stepper: Stepper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [np.ones(n, np.int64) for n in (3, 400, 2, 90, 1, 0, 4)]
+    expected = Scorer(stepper, VOCAB).afresh(lines)
+    shapes = []
+
+    class Table(scores._Table):
+        def __init__(self, shape: tuple[int, int], *, details: bool) -> None:
+            shapes.append(shape)
+            super().__init__(shape, details=details)
+
+    monkeypatch.setattr(scores, "_Table", Table)
+    monkeypatch.setattr(scores, "PLACES", 200)
+    for one, other in zip(expected, Scorer(stepper, VOCAB).afresh(lines), strict=True):
+        np.testing.assert_allclose(one.nats, other.nats, atol=1e-5)
+    assert shapes == [(1, 400), (2, 90), (4, 3)]
+
+
 def test_a_line_of_nothing_has_no_figure(stepper: Stepper) -> None:
     [empty] = Scorer(stepper, VOCAB).afresh([np.array([], np.uint8)])
     assert (empty.tokens, empty.score("char")) == (0, None)

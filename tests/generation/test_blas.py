@@ -97,3 +97,10 @@ def test_where_there_is_one_thread_anyway_nothing_is_asked(
     monkeypatch.setattr(blas, "_steps", lambda *_: pytest.fail("asked"))
     with threadpool_limits(1, user_api="blas"):
         assert list(in_fitting_threads(stepper, 1, iter("abc"))) == ["a", "b", "c"]
+
+
+def test_one_thread_is_one_until_the_block_ends() -> None:
+    with threadpool_limits(2, user_api="blas"):
+        with one_thread():
+            assert threads() == 1
+        assert threads() == 2

@@ -163,13 +163,20 @@ def _check_facts(path: Path, facts: dict[str, Any], train_perplexity: str) -> No
             raise ModelError(f"{path}: its {key!r} is beyond all measure")
 
 
-def save_run(folder: Path, config: Config, corpus: Corpus, corpus_path: str) -> None:
+def save_run(
+    folder: Path,
+    config: Config,
+    corpus: Corpus,
+    corpus_path: str,
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Make `folder` a run that has not been trained yet.
 
-    corpus_path: where the corpus will be found, absolute or relative to the run.
+    corpus_path: where the corpus will be found, absolute or relative to the run. about: what is
+    known of its text beside (data/record.py).
     """
     corpus.vocab.save(folder / VOCAB)
-    record = corpus_record(folder, corpus, corpus_path)
+    record = corpus_record(folder, corpus, corpus_path, about)
     write_json(folder / CONFIG, config_record(config, record))
 
 

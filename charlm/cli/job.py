@@ -98,7 +98,18 @@ class Job:
                 # The names of these files are no more the run's to tell than the corpus's.
                 data = dataclasses.replace(config.data, val=None, test=None)
                 config = dataclasses.replace(config, data=data)
-            save_run(staging, config, corpus, where)
+            save_run(staging, config, corpus, where, self._about_text(config, corpus))
+
+    def _about_text(self, config: Config, corpus: "Corpus") -> dict[str, object]:
+        """What the run keeps of the text, for whoever is given the run without it."""
+        from charlm.data.splits import LEAST_TOKENS
+        from charlm.evaluation.baselines import at_a_glance
+
+        train, valid = corpus.split("train"), corpus.split("valid")
+        if config.model.bidirectional or len(valid) < LEAST_TOKENS:
+            return {"name": self.name}
+        unigram, order_5 = at_a_glance(train, valid, len(corpus.vocab))
+        return {"name": self.name, "baselines": {"unigram": unigram, "order_5": order_5}}
 
 
 def open_job(
@@ -135,18 +146,16 @@ def resuming(output: Path) -> str:
     return f", go on with it (charlm train --resume {typed(output)})"
 
 
-def yardstick(corpus: "Corpus") -> str:
+def yardstick(run: "Run") -> str:
     """What counting alone makes of the text that a model is validated on."""
-    from math import exp
+    from charlm.evaluation.baselines import ORDER
+    from charlm.evaluation.metrics import perplexity_of
 
-    from charlm.data.splits import LEAST_TOKENS
-    from charlm.evaluation.baselines import ORDER, at_a_glance
-
-    train, valid = corpus.split("train"), corpus.split("valid")
-    if len(valid) < LEAST_TOKENS:
+    found = run.corpus_record.get("baselines")
+    if found is None:
         return "nothing to validate on"
-    perplexity = exp(at_a_glance(train, valid, len(corpus.vocab)))
-    unit = "characters" if corpus.vocab.level == "char" else "words"
+    perplexity = perplexity_of(found["order_5"])
+    unit = "characters" if run.vocab.level == "char" else "words"
     return f"to beat: {ORDER} {unit} of context, a validation perplexity of about {perplexity:.2f}"
 
 

@@ -160,7 +160,7 @@ def _make_run(
             if named or not output.exists():
                 raise
     if not config.model.bidirectional:
-        note(yardstick(open_run(output).open_corpus()))
+        note(yardstick(open_run(output)))
     note(f"device: {pick_device(config.training.device)}; run: {output}")
     return output
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": "Continue a prefix with text from a model.",
     "fill": "Fill the gaps of a text with a bidirectional model.",
     "info": "Show the card of a model.",
+    "runs": "List the runs below a folder, best first.",
     "neurons": "Show which units of a model follow what a person can name.",
 }
 

@@ -165,30 +165,22 @@ def describe(
     """The plan in three lines. epochs: how many the time is likely to allow."""
     from charlm.model.shapes import parameters
     from charlm.training.limits import most_seconds
+    from charlm.views.plan import limit_in_words, training_in_words
 
-    model, training = config.model, config.training
+    model = config.model
     parts = ", ".join(f"{part} {size:,}" for part, size in sizes.items() if size)
-    sampling = "windows with gaps" if model.bidirectional else training.sampling
     both = ", bidirectional" * model.bidirectional
-    limit = (
-        f"{training.max_steps:,} steps" if training.max_steps
-        else f"{training.epochs:g} epochs" if training.epochs
-        else f"{training.time:g} s in all" if training.time
-        else f"at most {most_seconds(training):g} s"
+    limit = limit_in_words(config.training) or f"at most {most_seconds(config.training):g} s"
+    plan = training_in_words(
+        config.training, model.dropout, vocab_size,
+        limit=limit, masked=model.bidirectional, epochs=epochs,
     )  # fmt: skip
-    sampled = training.is_sampled(vocab_size)
     return (
         f"text: {name}, vocabulary of {vocab_size:,}; {parts}\n"
         f"model: {model.rnn_type.upper()} {model.num_layers}×{model.hidden_size}, embedding "
         f"{model.embedding_size or 'one-hot'}{' (tied)' * model.tied}, "
         f"{parameters(model, vocab_size):,} parameters{both}\n"
-        f"training: {training.batch_size}×{training.seq_len} ({sampling}), "
-        f"{training.optimizer} {training.lr:g}, dropout {model.dropout:g}, {limit}"
-        + (f", about {epochs:.3g} epochs" if epochs else "")
-        + f", {training.precision}" * (training.precision != "float32")
-        + (f", {training.threads} thread{'s' * (training.threads > 1)}" if training.threads else "")
-        + (f", {training.parts} parts side by side" if training.parts > 1 else "")
-        + (f", each step against {training.sampled:,} symbols" if sampled else "")
+        f"training: {plan}"
     )
 
 

@@ -137,7 +137,7 @@ def validation_of(facts: Mapping[str, Any]) -> Validation | None:
         for prefix in ("", "masked_"):
             nats = figures.get(f"{prefix}nats_per_{name}")
             tokens = figures.get(f"{prefix}{plural}")
-            if type(nats) in (int, float) and math.isfinite(nats) and type(tokens) is int:
+            if isinstance(nats, int | float) and math.isfinite(nats) and type(tokens) is int:
                 whole = bool(figures.get("whole", True))
                 return Validation(float(nats), tokens, unit, bool(prefix), whole)
     return None

@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "charlm"
 ORDER = [
     "errors", "config", "settings",
     "storage.names", "storage.files", "storage.folders", "storage.tensors",
-    "data.encoding", "data.text", "data.vocab", "data.scripts", "data.folder", "data.source", "data.stream",
-    "data.splits",
+    "data.encoding", "data.text", "data.vocab", "data.scripts", "data.folder", "data.source",
+    "data.stream", "data.splits",
     "data.drift", "data.measure", "data.ids", "data.corpus", "data.record", "data.batches",
     "model.shapes",
     "run",

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from math import isfinite
 from typing import Any, TextIO
@@ -15,6 +16,11 @@ def show(text: str, *, out: TextIO | None = None) -> None:
     """Write a text as it is; on a terminal, with its controls and marks of direction escaped."""
     out = out or sys.stdout
     out.write(for_terminal(text) if out.isatty() else text)
+
+
+def terminal_width() -> int | None:
+    """The cells in a line of the terminal that results go to; None where they go elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def note(message: str) -> None:

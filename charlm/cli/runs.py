@@ -1,14 +1,12 @@
 """charlm runs"""
 
-import shutil
-import sys
 from pathlib import Path
 
 import click
 
 from charlm.cli.inputs import RUNS
 from charlm.cli.options import json_option
-from charlm.cli.output import note, print_json, show
+from charlm.cli.output import note, print_json, show, terminal_width
 from charlm.errors import UsageError
 
 
@@ -38,8 +36,7 @@ def runs(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), "runs": [run.to_dict() for run in found]})
         return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    show(table(found, folder, width))
+    show(table(found, folder, terminal_width()))
     for run in found:
         if run.problem and run.state == "damaged":
             note(f"damaged: {run.problem}")

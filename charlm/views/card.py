@@ -1,9 +1,11 @@
 """The card of a model, for a terminal and as Markdown to be shared with it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import log
 from typing import Any
+
+from wcwidth import wrap
 
 from charlm.card import Beside, Card, Validation
 from charlm.config import Config
@@ -17,17 +19,32 @@ from charlm.views.shown_text import in_sight
 UNKNOWN = "not recorded"
 # Scripts with less of the letters than this are counted, not named.
 LEAST_SHARE = 0.0005
+# What names take, and what is too little for lines to be broken in.
+NAME_CELLS, LEAST_ROOM = 12, 20
 
 Row = tuple[str, str]
 
 
-def as_text(card: Card, use: Sequence[str]) -> str:
-    """For a terminal. use: commands that show what the model can do."""
+def as_text(card: Card, use: Sequence[str], width: int | None = None) -> str:
+    """For a terminal. use: commands that show what the model can do. width: cells in a line, where
+    there is a limit; commands, which are copied, are not broken."""
     rows = [*_model(card), *_text(card), *_training(card), ("validation", _validation(card))]
     rows += [("baselines", _beside(card)), *_made(card), ("holds", _held(card))]
-    rows += [("use" if i == 0 else "", command) for i, command in enumerate(use)]
-    lines = (f"  {name:<12}{in_sight(value)}\n" for name, value in rows)
-    return f"{in_sight(str(card.path))}\n{''.join(lines)}"
+    lines = [f"{in_sight(str(card.path))}\n"]
+    for name, value in rows:
+        lines += _lines(name, _broken(in_sight(value), width))
+    return "".join((*lines, *_lines("use", map(in_sight, use))))
+
+
+def _lines(name: str, parts: Iterable[str]) -> Iterator[str]:
+    """The name of a fact before its first line."""
+    for i, part in enumerate(parts):
+        yield f"  {name if i == 0 else '':<{NAME_CELLS}}{part}\n"
+
+
+def _broken(value: str, width: int | None) -> list[str]:
+    room = (width or 0) - NAME_CELLS - 2
+    return wrap(value, room, break_on_hyphens=False) if room >= LEAST_ROOM else [value]
 
 
 def as_markdown(card: Card, use: Sequence[str]) -> str:
@@ -158,9 +175,9 @@ def _scored(seen: Validation) -> str:
 
 def _names(unit: str) -> dict[str, str]:
     return {
-        "order_5": f"{ORDER} {unit}s of context, counted",
+        "order_5": f"counting {ORDER} {unit}s of context",
         "xz": "xz",
-        "unigram": f"single {unit}s, counted",
+        "unigram": f"counting single {unit}s",
     }
 
 

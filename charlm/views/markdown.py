@@ -7,7 +7,7 @@ from charlm.views.shown_text import in_sight
 
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # What CommonMark, tables, mathematics, emoji and links without marks could take for their own.
-_MARKS = re.compile(r"[\\`*_{}\[\]()#+!|~$:@^=\"'&<>]|(?<=www)\.")
+_MARKS = re.compile(r"[\\`*_{}\[\]#|~$@^=&<>]|:(?=\S)|(?<=www)\.")
 _BACKTICKS = re.compile("`+")
 
 

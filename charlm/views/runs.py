@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
+from wcwidth import ljust, rjust
+from wcwidth import width as cells
+
 from charlm.listing import Listed
-from charlm.views.cells import cells, padded, shortened
+from charlm.views.cells import shortened
 from charlm.views.shown_text import in_sight
 
 NONE = "–"
 GAP = 2
-# What a column that can be shortened keeps.
-LEAST_CELLS = 8
+# Columns that can be shortened, and what they keep.
+NAMES = ("run", "text")
+LEAST_CELLS = 12
 # Left out where there is no room, in this order.
 LEFT_OUT = ("saved", "parameters", "time", "perplexity", "text", "model", "state")
 NUMBERS = ("bits", "perplexity", "parameters", "time")
@@ -32,6 +36,11 @@ class Column:
     def fit(self, width: int) -> None:
         self.texts = [shortened(text, width) for text in self.texts]
 
+    def aligned(self) -> list[str]:
+        """Its header and its texts, all of one width."""
+        align = rjust if self.name in NUMBERS else ljust
+        return [align(text, self.width) for text in (self.name, *self.texts)]
+
 
 def table(
     runs: Sequence[Listed], folder: Path, width: int | None = None, zone: tzinfo | None = None
@@ -40,7 +49,7 @@ def table(
     machine's own unless given."""
     columns = [
         Column("run", [_name(run, folder) for run in runs]),
-        Column("bits", [_bits(run) for run in runs]),
+        Column("bits", _bits(runs)),
         Column("perplexity", [_perplexity(run) for run in runs]),
         Column("text", [in_sight(run.text) if run.text else NONE for run in runs]),
         Column("model", [_model(run) for run in runs]),
@@ -51,39 +60,23 @@ def table(
     ]
     if width is not None:
         columns = _fitted(columns, width)
-    rows = zip(*([column.name, *column.texts] for column in columns), strict=True)
-    widths = [column.width for column in columns]
-    return "".join(
-        (" " * GAP)
-        .join(
-            padded(text, size, right=column.name in NUMBERS)
-            for text, size, column in zip(row, widths, columns, strict=True)
-        )
-        .rstrip()
-        + "\n"
-        for row in rows
-    )
+    lines = zip(*(column.aligned() for column in columns), strict=True)
+    return "".join((" " * GAP).join(line).rstrip() + "\n" for line in lines)
 
 
 def _fitted(columns: list[Column], width: int) -> list[Column]:
-    """First the names are shortened, then columns are left out, then names have what is left."""
-    for name in (None, *LEFT_OUT):
+    """Names are shortened, and columns left out where that is not enough."""
+    for name in ("", *LEFT_OUT):
         columns = [column for column in columns if column.name != name]
-        named = [column for column in columns if column.name in ("run", "text")]
-        for column in sorted(named, key=lambda column: -column.width):
-            beyond = _width(columns) - width
-            column_width = max(LEAST_CELLS, column.width - max(0, beyond))
-            if beyond <= 0:
-                break
-            if _width(columns) - column.width + column_width <= width or name is not None:
-                column.fit(column_width)
-        if _width(columns) <= width:
+        named = sorted((c for c in columns if c.name in NAMES), key=lambda column: column.width)
+        taken = sum(c.width for c in columns if c.name not in NAMES) + GAP * (len(columns) - 1)
+        room = width - taken
+        if room >= sum(min(column.width, LEAST_CELLS) for column in named):
             break
+    for left, column in zip(range(len(named), 0, -1), named, strict=True):
+        column.fit(max(1, room // left))
+        room -= column.width
     return columns
-
-
-def _width(columns: Sequence[Column]) -> int:
-    return sum(column.width for column in columns) + GAP * (len(columns) - 1)
 
 
 def _name(run: Listed, folder: Path) -> str:
@@ -92,13 +85,15 @@ def _name(run: Listed, folder: Path) -> str:
     return in_sight(name or str(run.path))
 
 
-def _bits(run: Listed) -> str:
-    """Per character, unless it says otherwise."""
-    seen = run.validation
-    if seen is None:
-        return NONE
-    kind = " masked" * seen.masked + "/word" * (seen.unit == "word")
-    return f"{seen.bits:.3f}{kind}"
+def _bits(runs: Sequence[Listed]) -> list[str]:
+    """Per character, unless they say otherwise."""
+    kinds = [
+        "/word" * (seen.unit == "word") + " masked" * seen.masked if seen else ""
+        for seen in (run.validation for run in runs)
+    ]
+    figures = [f"{run.validation.bits:.3f}" if run.validation else NONE for run in runs]
+    widest = max(map(len, kinds), default=0)
+    return [f"{figure}{kind:<{widest}}" for figure, kind in zip(figures, kinds, strict=True)]
 
 
 def _perplexity(run: Listed) -> str:
@@ -116,7 +111,7 @@ def _time(seconds: float | None) -> str:
     if seconds is None:
         return NONE
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 

@@ -83,9 +83,9 @@ def test_a_run_that_is_being_trained_is_running(copied, tmp_path: Path) -> None:
 def test_a_lock_that_a_killed_process_left_is_none(copied) -> None:
     path = copied("a")
     (path / ".lock-holder").write_text("1\n")
-    before = sorted(os.listdir(path))
+    before = sorted(path.iterdir())
     assert not in_use(path)
-    assert sorted(os.listdir(path)) == before
+    assert sorted(path.iterdir()) == before
 
 
 def test_a_damaged_run_is_named_and_the_others_shown(copied, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def card() -> Card:
         trained={
             "step": 100, "epochs": 2.5, "seconds": 60.0, "train_perplexity": 4.0,
             "charlm": "0.1.0", "saved": "2026-05-04T03:02:01+00:00",
-            "conditions": {"torch": "2.13.0", "processor": "A chip", "device": "cuda", "threads": 2},
+            "conditions": {"torch": "2.13.0", "processor": "A chip", "device": "A GPU"},
         },
         validation=Validation(1.0, 99),
         beside=Beside({"unigram": 3.0, "order_5": 2.0, "xz": 2.5}, 99),

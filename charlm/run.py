@@ -31,7 +31,7 @@ from charlm.errors import CharlmError, ModelError
 from charlm.model.shapes import check_shapes, expected_shapes
 from charlm.settings import configured, to_dict
 from charlm.storage.files import exists, is_file, is_folder, naming, refuse_links, write_json
-from charlm.storage.tensors import Arrays, read_tensors
+from charlm.storage.tensors import Arrays, read_facts, read_tensors
 
 RUN_FORMAT = 2
 CONFIG, VOCAB, MODEL, METRICS, SAMPLES = (
@@ -77,6 +77,13 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """What was known when the weights were saved: step, epochs, validation figures."""
         return self._model[1]
+
+    def glance(self) -> dict[str, Any]:
+        """`facts`, at a glance: whether the weights are whole is not asked. Raises ModelError."""
+        path = self.path / MODEL
+        facts = read_facts(path)
+        _check_facts(path, facts, train_perplexity_name(self.config.model))
+        return facts
 
     def open_corpus(self) -> Corpus:
         """The corpus that the run was trained on; opened, and checked, once.
@@ -163,13 +170,20 @@ def _check_facts(path: Path, facts: dict[str, Any], train_perplexity: str) -> No
             raise ModelError(f"{path}: its {key!r} is beyond all measure")
 
 
-def save_run(folder: Path, config: Config, corpus: Corpus, corpus_path: str) -> None:
+def save_run(
+    folder: Path,
+    config: Config,
+    corpus: Corpus,
+    corpus_path: str,
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Make `folder` a run that has not been trained yet.
 
-    corpus_path: where the corpus will be found, absolute or relative to the run.
+    corpus_path: where the corpus will be found, absolute or relative to the run. about: what is
+    known of its text beside (data/record.py).
     """
     corpus.vocab.save(folder / VOCAB)
-    record = corpus_record(folder, corpus, corpus_path)
+    record = corpus_record(folder, corpus, corpus_path, about)
     write_json(folder / CONFIG, config_record(config, record))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli.completion import complete_files
 from charlm.cli.inputs import (
     corpus_among,
     load_run,
@@ -39,7 +40,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 @click.command()
-@click.argument("text", required=False)
+@click.argument("text", required=False, shell_complete=complete_files)
 @model_option
 @corpus_option
 @click.option(

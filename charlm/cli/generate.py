@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from charlm.cli.completion import complete_files
 from charlm.cli.inputs import (
     check_known,
     load_run,
@@ -45,7 +46,7 @@ CODE_SHARE = 0.001
 @click.command()
 @click.option("--prefix", metavar="TEXT", help="The text to continue.")
 @click.option(
-    "--prefix-file", metavar="FILE",
+    "--prefix-file", metavar="FILE", shell_complete=complete_files,
     help="Read the text to continue from a file, or -; a last line break is part of it.",
 )  # fmt: skip
 @click.option(

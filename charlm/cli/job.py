@@ -98,7 +98,18 @@ class Job:
                 # The names of these files are no more the run's to tell than the corpus's.
                 data = dataclasses.replace(config.data, val=None, test=None)
                 config = dataclasses.replace(config, data=data)
-            save_run(staging, config, corpus, where)
+            save_run(staging, config, corpus, where, self._about_text(config, corpus))
+
+    def _about_text(self, config: Config, corpus: "Corpus") -> dict[str, object]:
+        """What the run keeps of the text, for whoever is given the run without it."""
+        from charlm.data.splits import LEAST_TOKENS
+        from charlm.evaluation.baselines import at_a_glance
+
+        train, valid = corpus.split("train"), corpus.split("valid")
+        if config.model.bidirectional or len(valid) < LEAST_TOKENS:
+            return {"name": self.name}
+        unigram, order_5 = at_a_glance(train, valid, len(corpus.vocab))
+        return {"name": self.name, "baselines": {"unigram": unigram, "order_5": order_5}}
 
 
 def open_job(
@@ -135,18 +146,16 @@ def resuming(output: Path) -> str:
     return f", go on with it (charlm train --resume {typed(output)})"
 
 
-def yardstick(corpus: "Corpus") -> str:
+def yardstick(run: "Run") -> str:
     """What counting alone makes of the text that a model is validated on."""
-    from math import exp
+    from charlm.evaluation.baselines import ORDER
+    from charlm.evaluation.metrics import perplexity_of
 
-    from charlm.data.splits import LEAST_TOKENS
-    from charlm.evaluation.baselines import ORDER, at_a_glance
-
-    train, valid = corpus.split("train"), corpus.split("valid")
-    if len(valid) < LEAST_TOKENS:
+    found = run.corpus_record.get("baselines")
+    if found is None:
         return "nothing to validate on"
-    perplexity = exp(at_a_glance(train, valid, len(corpus.vocab)))
-    unit = "characters" if corpus.vocab.level == "char" else "words"
+    perplexity = perplexity_of(found["order_5"])
+    unit = "characters" if run.vocab.level == "char" else "words"
     return f"to beat: {ORDER} {unit} of context, a validation perplexity of about {perplexity:.2f}"
 
 
@@ -156,30 +165,22 @@ def describe(
     """The plan in three lines. epochs: how many the time is likely to allow."""
     from charlm.model.shapes import parameters
     from charlm.training.limits import most_seconds
+    from charlm.views.plan import limit_in_words, training_in_words
 
-    model, training = config.model, config.training
+    model = config.model
     parts = ", ".join(f"{part} {size:,}" for part, size in sizes.items() if size)
-    sampling = "windows with gaps" if model.bidirectional else training.sampling
     both = ", bidirectional" * model.bidirectional
-    limit = (
-        f"{training.max_steps:,} steps" if training.max_steps
-        else f"{training.epochs:g} epochs" if training.epochs
-        else f"{training.time:g} s in all" if training.time
-        else f"at most {most_seconds(training):g} s"
+    limit = limit_in_words(config.training) or f"at most {most_seconds(config.training):g} s"
+    plan = training_in_words(
+        config.training, model.dropout, vocab_size,
+        limit=limit, masked=model.bidirectional, epochs=epochs,
     )  # fmt: skip
-    sampled = training.is_sampled(vocab_size)
     return (
         f"text: {name}, vocabulary of {vocab_size:,}; {parts}\n"
         f"model: {model.rnn_type.upper()} {model.num_layers}×{model.hidden_size}, embedding "
         f"{model.embedding_size or 'one-hot'}{' (tied)' * model.tied}, "
         f"{parameters(model, vocab_size):,} parameters{both}\n"
-        f"training: {training.batch_size}×{training.seq_len} ({sampling}), "
-        f"{training.optimizer} {training.lr:g}, dropout {model.dropout:g}, {limit}"
-        + (f", about {epochs:.3g} epochs" if epochs else "")
-        + f", {training.precision}" * (training.precision != "float32")
-        + (f", {training.threads} thread{'s' * (training.threads > 1)}" if training.threads else "")
-        + (f", {training.parts} parts side by side" if training.parts > 1 else "")
-        + (f", each step against {training.sampled:,} symbols" if sampled else "")
+        f"training: {plan}"
     )
 
 

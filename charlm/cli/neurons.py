@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from charlm.cli.completion import complete_files, complete_runs_or_files
 from charlm.cli.inputs import load_run, reading_bar, source_of
 from charlm.cli.options import corpus_option, json_option, model_option
 from charlm.cli.output import note, print_json, show
@@ -36,8 +37,8 @@ class Text(NamedTuple):
 
 
 @click.command()
-@click.argument("run", required=False)
-@click.argument("text", required=False)
+@click.argument("run", required=False, shell_complete=complete_runs_or_files)
+@click.argument("text", required=False, shell_complete=complete_files)
 @model_option
 @corpus_option
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N rows.")

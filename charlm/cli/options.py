@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from charlm.cli.completion import complete_files, complete_runs
 from charlm.config import LIMITS, Config, check
 from charlm.errors import UsageError
 from charlm.settings import configured, fields_of, parse_assignment, read_toml, type_of
@@ -70,6 +71,8 @@ def _option(path: str) -> Callable[[Command], Command]:
         kwargs["type"] = kind
     if path in METAVARS:
         kwargs["metavar"] = METAVARS[path]
+        if METAVARS[path] == "FILE":
+            kwargs["shell_complete"] = complete_files
     elif field.metadata["duration"]:
         kwargs["metavar"] = "TIME"
     return click.option(name, *ALIASES.get(path, []), path.replace(".", "__"), **kwargs)
@@ -143,8 +146,9 @@ def began() -> float:
 
 
 model_option = click.option(
-    "-m", "--model", metavar="RUN", help="The run to use.  [default: $CHARLM_MODEL, or the newest]"
-)
+    "-m", "--model", metavar="RUN", shell_complete=complete_runs,
+    help="The run to use.  [default: $CHARLM_MODEL, or the newest]",
+)  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 corpus_option = click.option(
     "--corpus", metavar="PATH", type=click.Path(path_type=Path),

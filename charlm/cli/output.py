@@ -24,7 +24,7 @@ def show_painted(text: str) -> None:
 
 
 def terminal_width() -> int | None:
-    """In cells; None where the results do not go to a terminal."""
+    """The cells in a line of the terminal that results go to; None where they go elsewhere."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

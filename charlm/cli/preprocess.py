@@ -6,13 +6,16 @@ from typing import Any
 
 import click
 
+from charlm.cli.completion import complete_files
 from charlm.cli.inputs import build, load_vocab, measured_text, seconds_since, texts_of
 from charlm.cli.options import TEXT_SETTINGS, force_option, json_option, resolve, setting_options
 from charlm.cli.output import print_json, show
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument(
+    "inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_files
+)
 @click.option(
     "-o", "--output", required=True, metavar="CORPUS", type=click.Path(path_type=Path),
     help="The folder to make.",

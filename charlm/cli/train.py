@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.ahead import import_ahead
+from charlm.cli.completion import complete_configs, complete_files, complete_runs
 from charlm.cli.inputs import RUNS, how_to_use, load_run
 from charlm.cli.job import Job, describe, open_job, plan_figures, resuming, yardstick
 from charlm.cli.options import (
@@ -57,7 +58,7 @@ FREE_TO_RESUME = (
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, metavar="[INPUT...]")
+@click.argument("inputs", nargs=-1, metavar="[INPUT...]", shell_complete=complete_files)
 @click.option(
     "-o", "--output", metavar="RUN", type=click.Path(path_type=Path),
     help="The folder to make.  [default: runs/NAME-OF-THE-TEXT]",
@@ -65,6 +66,7 @@ FREE_TO_RESUME = (
 @setting_options(*MODEL_SETTINGS, *TRAINING_SETTINGS)
 @click.option(
     "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path),
+    shell_complete=complete_configs,
     help="Read settings from a TOML file.",
 )  # fmt: skip
 @click.option(
@@ -74,9 +76,13 @@ FREE_TO_RESUME = (
 @click.option(
     "--resume",
     metavar="RUN",
+    shell_complete=complete_runs,
     help="Go on with a training that was stopped, exactly; or, with a higher limit, that was done.",
 )
-@click.option("--init-from", metavar="RUN", help="Start from the weights of another run.")
+@click.option(
+    "--init-from", metavar="RUN", shell_complete=complete_runs,
+    help="Start from the weights of another run.",
+)  # fmt: skip
 @corpus_option
 @force_option
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
@@ -160,7 +166,7 @@ def _make_run(
             if named or not output.exists():
                 raise
     if not config.model.bidirectional:
-        note(yardstick(open_run(output).open_corpus()))
+        note(yardstick(open_run(output)))
     note(f"device: {pick_device(config.training.device)}; run: {output}")
     return output
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli.completion import complete_files, complete_runs_or_files
 from charlm.cli.inputs import (
     corpus_among,
     counted,
@@ -32,14 +33,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", required=False)
+@click.argument("path", required=False, shell_complete=complete_runs_or_files)
 @click.option(
     "--save", metavar="FILE", type=click.Path(path_type=Path), help="Write it as a vocab.json."
 )
 @click.option("--tsv", is_flag=True, help="Print tab-separated values.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N tokens.")
-@click.option("--coverage", metavar="TEXT", help="Show what the file TEXT has that it lacks.")
-@click.option("--diff", metavar="OTHER", help="Show what it and OTHER do not share.")
+@click.option(
+    "--coverage", metavar="TEXT", shell_complete=complete_files,
+    help="Show what the file TEXT has that it lacks.",
+)  # fmt: skip
+@click.option(
+    "--diff", metavar="OTHER", shell_complete=complete_runs_or_files,
+    help="Show what it and OTHER do not share.",
+)  # fmt: skip
 @setting_options(*TEXT_SETTINGS)
 @force_option
 @json_option

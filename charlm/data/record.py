@@ -3,10 +3,16 @@
 path       relative to the run where the corpus is inside it, else absolute
 relative   beside an absolute path: for when the two have moved together
 sha256     of the cleaned text; digests: of each part's ids; splits: how many they are
+name       what the text is called: the first file without its folder and suffix
+baselines  nats per token of simple models of its training part on a beginning of its validation
+           part (evaluation/baselines.py, at a glance)
+
+Runs of an older charlm have neither of the last two.
 """
 
 import contextlib
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +22,14 @@ from charlm.data.vocab import Vocab
 from charlm.errors import CharlmError, DataError, ModelError
 
 
-def corpus_record(run: Path, corpus: Corpus, where: str) -> dict[str, Any]:
-    """The record of `corpus`, which is found at `where`, absolute or relative to the run."""
-    record = {"path": where}
+def corpus_record(
+    run: Path, corpus: Corpus, where: str, about: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The record of `corpus`, which is found at `where`, absolute or relative to the run.
+
+    about: what is known of its text (`about_text`).
+    """
+    record: dict[str, Any] = {"path": where, **(about or {})}
     if Path(where).is_absolute():
         with contextlib.suppress(ValueError):  # on Windows, it may be on another drive
             record["relative"] = os.path.relpath(os.path.realpath(where), os.path.realpath(run))
@@ -30,15 +41,22 @@ def corpus_record(run: Path, corpus: Corpus, where: str) -> dict[str, Any]:
     }
 
 
+def about_text(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record tells of the text, wherever its corpus is."""
+    return {key: record[key] for key in ("name", "baselines") if key in record}
+
+
 def checked_record(record: dict[str, Any]) -> dict[str, Any]:
     """A record as read, with the types that its readers rely on.
 
     Raises KeyError, TypeError, ValueError or AttributeError if it does not have them.
     """
-    relative = {"relative": _text(record["relative"])} if "relative" in record else {}
+    known: dict[str, Any] = {k: _text(record[k]) for k in ("relative", "name") if k in record}
+    if "baselines" in record:
+        known["baselines"] = {name: _nats(nats) for name, nats in record["baselines"].items()}
     return {
         "path": _text(record["path"]),
-        **relative,
+        **known,
         "sha256": _text(record["sha256"]),
         "splits": checked_splits(record["splits"]),
         "digests": {name: _text(digest) for name, digest in record.get("digests", {}).items()},
@@ -49,6 +67,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _nats(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < sys.maxsize:
+        raise ValueError(f"{value!r} is no number of nats")
+    return float(value)
 
 
 def find_corpus(run: Path, record: Mapping[str, Any], vocab: Vocab) -> Corpus:

@@ -119,6 +119,24 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def in_use(folder: Path) -> bool:
+    """Whether a process works in `folder` now; nothing in it is changed."""
+    if not exists(folder / HOLDER):
+        return False
+    from filelock import FileLock, Timeout
+
+    # Who was killed has left its name, and no lock. Asked for a moment, while nobody has it.
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, PermissionError):  # of another user, perhaps: a name that is there counts
+        return True
+    except (OSError, NotImplementedError):
+        return False
+    lock.release()
+    return False
+
+
 def _holder(folder: Path) -> str:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         return (folder / HOLDER).read_text(encoding="ascii").strip()[:20]

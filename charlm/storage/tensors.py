@@ -5,7 +5,8 @@ safetensors alone does not notice a flipped bit in its data; the digest does.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,28 @@ def read_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
     Raises ModelError if it is not such a file, or if any bit of it differs from what was saved.
     """
+    with _opened(path) as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    facts, saved = _facts(path, metadata)
+    if digest(arrays, facts) != saved:
+        raise ModelError(f"{path} is damaged: its SHA-256 is not the one it was saved with")
+    return arrays, facts
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts alone, at a glance: the arrays are not read, and whether any bit of the file
+    differs from what was saved is not asked.
+
+    Raises ModelError if it is not a file written by `tensor_bytes`, or not a whole one.
+    """
+    with _opened(path) as file:
+        metadata = file.metadata()
+    return _facts(path, metadata)[0]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     with naming(path):
@@ -38,18 +61,19 @@ def read_tensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
         path.open("rb").close()  # of a file that may not be read, safetensors says it is missing
         try:
             with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                yield file
         except (SafetensorError, ValueError, TypeError, OverflowError, MemoryError) as error:
             raise ModelError(f"{path} is not a safetensors file: {error}") from None
+
+
+def _facts(path: Path, metadata: Mapping[str, str] | None) -> tuple[dict[str, Any], str]:
+    """The facts in a file's metadata, and the digest that it was saved with."""
     try:
-        facts = json.loads(metadata[METADATA_KEY])
+        facts = json.loads((metadata or {})[METADATA_KEY])
         saved = facts.pop("sha256")
     except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise ModelError(f"{path} was not written by charlm") from None
-    if digest(arrays, facts) != saved:
-        raise ModelError(f"{path} is damaged: its SHA-256 is not the one it was saved with")
-    return arrays, facts
+    return facts, saved
 
 
 def tensor_bytes(arrays: Arrays, facts: Mapping[str, Any]) -> bytes:

@@ -3,10 +3,13 @@
 import json
 import math
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import charlm
 from charlm.evaluation.metrics import Score
+from charlm.model.device import conditions
 from charlm.model.network import weights_of
 from charlm.run import METRICS, SAMPLES, train_perplexity_name
 from charlm.storage.files import append, size, truncate
@@ -113,6 +116,9 @@ class Recorder:
             "valid": score_facts(trainer, score),
             train_perplexity_name(trainer.config.model): trainer.train_perplexity,
             "precision": _in_words(self._precisions),
+            "charlm": charlm.__version__,
+            "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+            "conditions": conditions(trainer.device),
         }
         save_model(self.run, weights_of(trainer.model), facts)
         self._saved_model = True

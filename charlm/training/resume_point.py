@@ -24,6 +24,7 @@ class ResumePoint:
     logged: bytes of each log
     precisions: from which step on it was trained in which
     conditions: of the machine, as `device.conditions` has them
+    finished: whether there was nothing left to do
     """
 
     step: int
@@ -42,6 +43,7 @@ class ResumePoint:
     logged: Mapping[str, int] = field(default_factory=dict)
     precisions: tuple[tuple[int, str], ...] = ()
     conditions: Mapping[str, str | int] = field(default_factory=dict)
+    finished: bool = False
 
     def facts(self) -> dict[str, Any]:
         """As JSON values."""
@@ -62,6 +64,8 @@ class ResumePoint:
                 "precisions": tuple((int(s), str(p)) for s, p in known.get("precisions", ())),
                 "conditions": dict(known.get("conditions", {})),
                 **{name: int(known[name]) for name in COUNTS},
+                # An older charlm did not tell of those that ended early.
+                "finished": bool(known.get("finished", known["step"] >= known["total_steps"])),
                 "valid_tokens": None if (n := known.get("valid_tokens")) is None else int(n),
                 **{name: float(known[name]) for name in ("seconds", "seconds_of_all")},
             }

@@ -8,7 +8,7 @@ from signal import Signals
 from typing import Any
 
 from charlm.config import Config
-from charlm.data.record import corpus_record
+from charlm.data.record import about_text, corpus_record
 from charlm.errors import ModelError, Stopped, typed
 from charlm.evaluation.metrics import Score
 from charlm.model.device import computing, conditions, pick_device, trains_in, usable_cores
@@ -173,7 +173,8 @@ def _resumed(
         trainer.best.failures = 0
     record = run.corpus_record
     if run.corpus_at is not None:
-        record = corpus_record(run.path, corpus, str(run.corpus_at.resolve()))
+        where = str(run.corpus_at.resolve())
+        record = corpus_record(run.path, corpus, where, about_text(run.corpus_record))
     if config != run.config or record != run.corpus_record:
         write_json(run.path / CONFIG, config_record(config, record))
     # Before the first validation, or the end, there is none.

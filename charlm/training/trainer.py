@@ -288,6 +288,7 @@ class Trainer:
             valid_tokens=len(self.valid),
             limits=limits_of(self.config.training),
             conditions=conditions(self.device),
+            finished=self.finished,
             **of_the_command,
         )
 

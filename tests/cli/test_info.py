@@ -1,26 +1,90 @@
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from charlm.run import MODEL, open_run
-from charlm.storage.tensors import write_tensors
+from charlm.storage.tensors import read_tensors, write_tensors
+
+
+def card(run: Path | str, charlm) -> dict[str, str]:
+    """What `charlm info` tells, by name; without its first line and the commands."""
+    lines = [line for line in charlm("info", run).out.splitlines()[1:] if line[2] != " "]
+    return {line[2:14].rstrip(): line[14:] for line in lines}
 
 
 def test_the_card(charlm, trained: Path) -> None:
-    lines = charlm("info", trained).out.splitlines()
-    assert lines[0] == str(trained)
-    assert lines[1] == ("  model       LSTM, 1 layer of 16 units, embedding 8, 1,889 parameters")
-    assert lines[3] == "  vocabulary  9 tokens"
-    assert lines[4].startswith("  corpus      corpus: train 3,600, valid 400 (SHA-256 ")
-    assert lines[5].startswith("  trained     20 steps, ")
-    assert " in float32, train perplexity " in lines[5]
-    assert "perplexity" in lines[6]
-    assert lines[7] == (
-        "  holds       its whole training text, in corpus/: leave that out to share the model alone"
+    assert charlm("info", trained).out.splitlines()[0] == str(trained)
+    told = card(trained, charlm)
+    assert told["model"] == "LSTM, 1 layer of 16 units, embedding 8, 1,889 parameters"
+    assert told["corpus"] == "nonsense: 4,000 characters (train 3,600, valid 400), in corpus"
+    assert re.fullmatch("[0-9a-f]{64} .of the cleaned text.", told["SHA-256"])
+    assert told["scripts"] == "Latin 100.0% of its letters"
+    assert told["text"] == "level char, encoding utf-8, newlines lf, normalize none"
+    assert told["vocabulary"] == "9 tokens"
+    assert told["plan"].startswith("4×8 (sequential), adamw 0.01, dropout 0, 20 steps")
+    assert told["trained"].startswith("20 steps, ")
+    assert " in float32, train perplexity " in told["trained"]
+    assert re.fullmatch(
+        r"perplexity [\d.]+ per character \([\d.]+ bits, [\d.]+ nats\) over 399 characters",
+        told["validation"],
     )
+    assert re.fullmatch(
+        r"about: counting 5 characters of context [\d.]+, counting single characters [\d.]+",
+        told["baselines"],
+    )
+    assert re.fullmatch(r"charlm 0\.1\.0, torch \S+, on \d\d\d\d-\d\d-\d\d", told["made with"])
+    assert "thread" in told["processor"]
+    assert told["holds"] == (
+        "its whole training text, in corpus/: leave that out to share the model alone"
+    )
+    assert told["use"] == f'charlm generate -m {trained} --prefix "…"'
+
+
+def test_the_card_of_an_older_run(charlm, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    weights, facts = read_tensors(tmp_path / "run" / MODEL)
+    for name in ("charlm", "saved", "conditions"):
+        del facts[name]
+    write_tensors(tmp_path / "run" / MODEL, weights, facts)
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("name", "baselines"):
+        del config["corpus"][name]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    told = card("run", charlm)
+    assert told["corpus"].startswith("(its name was not recorded): 4,000 characters")
+    assert told["baselines"].startswith("not recorded; charlm evaluate shows them")
+    assert told["made with"] == "charlm (version not recorded), torch (version not recorded)"
+    assert told["processor"] == "not recorded"
+
+
+def test_a_card_to_share(charlm, trained: Path) -> None:
+    shared = charlm("info", trained, "--markdown")
+    assert shared.code == 0
+    assert shared.out.startswith("# tiny\n\nA recurrent language model that writes, continues and ")
+    assert str(trained.parent) not in shared.out
+    theirs = json.loads(charlm("evaluate", "-m", trained, "--json").out)
+    assert f"| this model | {theirs['bits_per_char']:.3f} | {theirs['perplexity']:,.3f} |" in (
+        shared.out
+    )
+    counted = math.exp(theirs["baselines"]["order_5"])
+    assert re.search(
+        rf"\| counting 5 characters of context \| [\d.]+ \| {counted:,.3f} \|", shared.out
+    )
+    assert 'charlm generate -m tiny --prefix "…"\n' in shared.out
+
+
+def test_a_card_is_printed_in_one_way(charlm, trained: Path) -> None:
+    result = charlm("info", trained, "--markdown", "--json")
+    assert (result.code, result.err) == (
+        2, "Error: --markdown and --json are two ways to print it: give one\n",
+    )  # fmt: skip
 
 
 def test_how_the_text_was_prepared(
@@ -28,9 +92,9 @@ def test_how_the_text_was_prepared(
 ) -> None:
     options = ["--lowercase", "--reserve", "<x>", "--max-tokens", 2000]
     assert charlm("train", text_file, *tiny_options, *options, "-o", "run").code == 0
-    assert charlm("info", "run").out.splitlines()[2] == (
-        "  text        level char, encoding utf-8, newlines lf, normalize none, lowercase True, "
-        "reserve <x>, max_tokens 2000"
+    assert card("run", charlm)["text"] == (
+        "level char, encoding utf-8, newlines lf, normalize none, lowercase True, reserve <x>, "
+        "max_tokens 2000"
     )
 
 
@@ -38,7 +102,7 @@ def test_what_a_run_holds_of_its_text(
     charlm, text_file: Path, tiny_options: list[str], tmp_path: Path
 ) -> None:
     def held(run: str) -> str:
-        return charlm("info", run).out.splitlines()[7].removeprefix("  holds       ")
+        return card(run, charlm)["holds"]
 
     text = '[data]\ntext = "abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc"\n'
     Path("config.toml").write_text(text)
@@ -52,10 +116,14 @@ def test_what_a_run_holds_of_its_text(
 
 
 def test_json(charlm, trained: Path) -> None:
-    card = json.loads(charlm("info", trained, "--json").out)
-    assert card["parameters"] == 1889
-    assert card["config"]["model"]["hidden_size"] == 16
-    assert card["trained"]["step"] == 20
+    facts = json.loads(charlm("info", trained, "--json").out)
+    assert facts["parameters"] == 1889
+    assert facts["config"]["model"]["hidden_size"] == 16
+    assert facts["trained"]["step"] == 20
+    assert facts["trained"]["conditions"]["torch"] == torch.__version__
+    assert facts["scripts"] == {"Latin": 1.0}
+    assert facts["corpus"]["name"] == "nonsense"
+    assert facts["baselines"].keys() == {"unigram", "order_5"}
 
 
 def test_the_model_of_the_environment(

@@ -1,0 +1,16 @@
+"""Texts in the cells of a terminal, of which a Chinese character takes two."""
+
+from wcwidth import iter_graphemes, width
+
+
+def shortened(text: str, size: int) -> str:
+    """As much of a text as fits in `size` cells, one at least, and … where that is not all."""
+    if width(text) <= size:
+        return text
+    kept, used = [], 0
+    for grapheme in iter_graphemes(text):
+        used += width(grapheme)
+        if used > size - 1:
+            break
+        kept.append(grapheme)
+    return "".join(kept) + "…"

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from charlm.run import Run
     from charlm.views.scored_line import ScoredLine
 
+# Characters (or words) of a page, after which it ends with the line: more make browsers slow.
+MOST_ON_PAGE = 200_000
+
 
 class Show(NamedTuple):
     """How lines are shown. head: before the first one. line: each, with its number from 1."""
@@ -95,7 +98,7 @@ def score(
     reader = LineReader(scorer, run.vocab, config, eol=eol)
     total, page = Total(level), list["ScoredLine"]()
     if html:
-        shown = Show(lambda: None, lambda _, line: page.append(scored_line(line, run.vocab)))
+        shown = _page(page, run.vocab)
     elif heatmap or underline:
         shown = _heatmap(run.vocab, underline=underline)
     else:
@@ -166,6 +169,18 @@ def _heatmap(vocab: "Vocab", *, underline: bool) -> Show:
     )
 
 
+def _page(lines: list["ScoredLine"], vocab: "Vocab") -> Show:
+    size = 0
+
+    def add(_: int, line: "ReadLine") -> None:
+        nonlocal size
+        if size < MOST_ON_PAGE:
+            lines.append(scored_line(line, vocab))
+            size += len(lines[-1].tokens)
+
+    return Show(lambda: None, add)
+
+
 def scored_line(line: "ReadLine", vocab: "Vocab") -> "ScoredLine":
     from charlm.cli.score_rows import bits_of
     from charlm.data.text import tokenize
@@ -188,6 +203,9 @@ def _write_page(
     from charlm.views.heatmap_page import heatmap_page
 
     facts = {"model": str(run.path), "text": name, "lines": f"{total.lines:,}"}
+    if len(lines) < total.lines:
+        facts["shown"] = f"the first {len(lines):,} lines; the figures up here are of all"
+        note(f"note: {page} shows the first {len(lines):,} of {total.lines:,} lines")
     if score := total.score():
         unit, plural = ("character", "characters") if total.level == "char" else ("word", "words")
         facts |= {
@@ -210,7 +228,9 @@ def in_words(total: "Total", name: str) -> Iterator[str]:
     if total.unknown > total.left_out:
         yield "  unknown characters count as <unk>, with the probability it has"
     if total.left_out:
+        what = "character" if total.level == "char" else "word"
+        are = f"{what} is" if total.left_out == 1 else f"{what}s are"
         yield (
-            f"  {total.left_out:,} unknown characters are left out of the figures: the model has "
-            "never met any"
+            f"  {total.left_out:,} unknown {are} left out of the figures: the model has never met "
+            "any"
         )

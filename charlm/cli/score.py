@@ -16,7 +16,6 @@ from charlm.errors import DataError, UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
-    from charlm.cli.score_rows import ScoreRows
     from charlm.config import TextConfig
     from charlm.data.vocab import Vocab
     from charlm.evaluation.lines import LineReader, ReadLine, Total
@@ -87,23 +86,17 @@ def score(
     need_direction(run, bidirectional=False)
     config = configured(run.config, changes_of(options)).text
     refuse_folders_of_ours((file,))
-    from charlm.cli.score_rows import ScoreRows
-    from charlm.evaluation.lines import LineReader, Total
-    from charlm.evaluation.scores import Scorer
+    from charlm.evaluation.lines import Total, reader_of
     from charlm.generation.blas import one_thread
-    from charlm.generation.stepper import Stepper
 
-    level = run.vocab.level
-    scorer = Scorer(Stepper(run.config.model, run.weights), run.vocab, details=html is not None)
-    reader = LineReader(scorer, run.vocab, config, eol=eol)
-    total, page = Total(level), list["ScoredLine"]()
+    reader = reader_of(run, eol=eol, details=html is not None)
+    total, page = Total(run.vocab.level), list["ScoredLine"]()
     if html:
         shown = _page(page, run.vocab)
     elif heatmap or underline:
         shown = _heatmap(run.vocab, underline=underline)
     else:
-        rows = ScoreRows(level, scores_unknown=scorer.scores_unknown, per_token=per_char)
-        shown = _rows(rows, as_json=as_json, tsv=tsv)
+        shown = _rows(run, reader, as_json=as_json, tsv=tsv, per_token=per_char)
     one_by_one = unbuffered or (file == "-" and sys.stdin.isatty())
     with one_thread():
         for group in _read(file, reader, config, carry=carry, one_by_one=one_by_one):
@@ -145,7 +138,10 @@ def _read(
         yield reader.afresh(group)
 
 
-def _rows(rows: "ScoreRows", *, as_json: bool, tsv: bool) -> Show:
+def _rows(run: "Run", reader: "LineReader", *, as_json: bool, tsv: bool, per_token: bool) -> Show:
+    from charlm.cli.score_rows import ScoreRows
+
+    rows = ScoreRows(run.vocab.level, scores_unknown=reader.scores_unknown, per_token=per_token)
     if as_json:
         return Show(lambda: None, lambda number, line: print_json(rows.figures(number, line)))
     if tsv:

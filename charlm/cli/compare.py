@@ -15,7 +15,6 @@ from charlm.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from charlm.evaluation.comparison import Cost
-    from charlm.evaluation.lines import LineReader
     from charlm.run import Run
 
 
@@ -91,7 +90,7 @@ def _compared(text: str, runs: tuple["Run", "Run"], encoding: str) -> Iterator[C
     from charlm.config import TextConfig
     from charlm.data.stream import lines_of, read_once
     from charlm.evaluation.comparison import better_of, cost_of
-    from charlm.evaluation.lines import groups
+    from charlm.evaluation.lines import groups, reader_of
     from charlm.generation.blas import one_thread
 
     level = runs[0].vocab.level
@@ -99,7 +98,7 @@ def _compared(text: str, runs: tuple["Run", "Run"], encoding: str) -> Iterator[C
     cut = TextConfig(newlines="keep" if keeps else "lf")
     # The end of a line is one more character for both, or for neither.
     eol = all("\n" in run.vocab.ids for run in runs)
-    a, b = (_reader(run, eol=eol) for run in runs)
+    a, b = (reader_of(run, eol=eol) for run in runs)
     one_by_one = text == "-" and sys.stdin.isatty()
     with one_thread():
         for group in groups(lines_of(read_once(text, encoding), cut), one_by_one=one_by_one):
@@ -107,15 +106,6 @@ def _compared(text: str, runs: tuple["Run", "Run"], encoding: str) -> Iterator[C
                 costs = cost_of(line, level), cost_of(other, level)
                 yield Compared(line.text, *costs, *better_of(*costs))
             sys.stdout.flush()
-
-
-def _reader(run: "Run", *, eol: bool) -> "LineReader":
-    from charlm.evaluation.lines import LineReader
-    from charlm.evaluation.scores import Scorer
-    from charlm.generation.stepper import Stepper
-
-    scorer = Scorer(Stepper(run.config.model, run.weights), run.vocab)
-    return LineReader(scorer, run.vocab, run.config.text, eol=eol)
 
 
 def _row(line: Compared, cells: int | None) -> str:

@@ -16,12 +16,14 @@ from charlm.errors import DataError, UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
-    from charlm.cli.score_rows import ScoreRows
     from charlm.config import TextConfig
     from charlm.data.vocab import Vocab
     from charlm.evaluation.lines import LineReader, ReadLine, Total
     from charlm.run import Run
     from charlm.views.scored_line import ScoredLine
+
+# Characters (or words) of a page, after which it ends with the line: more make browsers slow.
+MOST_ON_PAGE = 200_000
 
 
 class Show(NamedTuple):
@@ -84,23 +86,17 @@ def score(
     need_direction(run, bidirectional=False)
     config = configured(run.config, changes_of(options)).text
     refuse_folders_of_ours((file,))
-    from charlm.cli.score_rows import ScoreRows
-    from charlm.evaluation.lines import LineReader, Total
-    from charlm.evaluation.scores import Scorer
+    from charlm.evaluation.lines import Total, reader_of
     from charlm.generation.blas import one_thread
-    from charlm.generation.stepper import Stepper
 
-    level = run.vocab.level
-    scorer = Scorer(Stepper(run.config.model, run.weights), run.vocab, details=html is not None)
-    reader = LineReader(scorer, run.vocab, config, eol=eol)
-    total, page = Total(level), list["ScoredLine"]()
+    reader = reader_of(run, eol=eol, details=html is not None)
+    total, page = Total(run.vocab.level), list["ScoredLine"]()
     if html:
-        shown = Show(lambda: None, lambda _, line: page.append(scored_line(line, run.vocab)))
+        shown = _page(page, run.vocab)
     elif heatmap or underline:
         shown = _heatmap(run.vocab, underline=underline)
     else:
-        rows = ScoreRows(level, scores_unknown=scorer.scores_unknown, per_token=per_char)
-        shown = _rows(rows, as_json=as_json, tsv=tsv)
+        shown = _rows(run, reader, as_json=as_json, tsv=tsv, per_token=per_char)
     one_by_one = unbuffered or (file == "-" and sys.stdin.isatty())
     with one_thread():
         for group in _read(file, reader, config, carry=carry, one_by_one=one_by_one):
@@ -142,7 +138,10 @@ def _read(
         yield reader.afresh(group)
 
 
-def _rows(rows: "ScoreRows", *, as_json: bool, tsv: bool) -> Show:
+def _rows(run: "Run", reader: "LineReader", *, as_json: bool, tsv: bool, per_token: bool) -> Show:
+    from charlm.cli.score_rows import ScoreRows
+
+    rows = ScoreRows(run.vocab.level, scores_unknown=reader.scores_unknown, per_token=per_token)
     if as_json:
         return Show(lambda: None, lambda number, line: print_json(rows.figures(number, line)))
     if tsv:
@@ -164,6 +163,18 @@ def _heatmap(vocab: "Vocab", *, underline: bool) -> Show:
         lambda: show_painted(heatmap.legend()),
         lambda _, line: show_painted(heatmap.line(scored_line(line, vocab))),
     )
+
+
+def _page(lines: list["ScoredLine"], vocab: "Vocab") -> Show:
+    size = 0
+
+    def add(_: int, line: "ReadLine") -> None:
+        nonlocal size
+        if size < MOST_ON_PAGE:
+            lines.append(scored_line(line, vocab))
+            size += len(lines[-1].tokens)
+
+    return Show(lambda: None, add)
 
 
 def scored_line(line: "ReadLine", vocab: "Vocab") -> "ScoredLine":
@@ -188,6 +199,9 @@ def _write_page(
     from charlm.views.heatmap_page import heatmap_page
 
     facts = {"model": str(run.path), "text": name, "lines": f"{total.lines:,}"}
+    if len(lines) < total.lines:
+        facts["shown"] = f"the first {len(lines):,} lines; the figures up here are of all"
+        note(f"note: {page} shows the first {len(lines):,} of {total.lines:,} lines")
     if score := total.score():
         unit, plural = ("character", "characters") if total.level == "char" else ("word", "words")
         facts |= {
@@ -210,7 +224,9 @@ def in_words(total: "Total", name: str) -> Iterator[str]:
     if total.unknown > total.left_out:
         yield "  unknown characters count as <unk>, with the probability it has"
     if total.left_out:
+        what = "character" if total.level == "char" else "word"
+        are = f"{what} is" if total.left_out == 1 else f"{what}s are"
         yield (
-            f"  {total.left_out:,} unknown characters are left out of the figures: the model has "
-            "never met any"
+            f"  {total.left_out:,} unknown {are} left out of the figures: the model has never met "
+            "any"
         )

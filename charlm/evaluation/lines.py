@@ -12,6 +12,8 @@ from charlm.data.text import clean_text
 from charlm.data.vocab import UNK_ID, Ids, Vocab
 from charlm.evaluation.metrics import Score
 from charlm.evaluation.scores import Details, LineScore, Scorer
+from charlm.generation.stepper import Stepper
+from charlm.run import Run
 
 # Lines of a group: few at first, so that they are soon answered; then ever more, so that enough of
 # like length stand side by side.
@@ -84,6 +86,7 @@ class LineReader:
         """config: how the texts of the model were cleaned. Lines come as `lines_of` cuts them."""
         self._scorer, self._vocab, self._config = scorer, vocab, config
         self.eol = eol and "\n" in vocab.ids
+        self.scores_unknown = scorer.scores_unknown
 
     def afresh(self, lines: Sequence[str]) -> list[ReadLine]:
         """Each as if after a line break, and ended by one, whether it came with one or not."""
@@ -127,6 +130,12 @@ class LineReader:
             encoded.append(ids[begin : begin + len(text)])
             begin += len(text)
         return encoded
+
+
+def reader_of(run: Run, *, eol: bool, details: bool = False) -> LineReader:
+    """For the model of a run. details: whether to tell what was expected in each place."""
+    scorer = Scorer(Stepper(run.config.model, run.weights), run.vocab, details=details)
+    return LineReader(scorer, run.vocab, run.config.text, eol=eol)
 
 
 def _without_last(score: LineScore) -> LineScore:

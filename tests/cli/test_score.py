@@ -58,7 +58,7 @@ def test_a_line_comes_out_for_each_that_goes_in(charlm, trained: Path, lines: li
     assert total.startswith("lines.txt: perplexity ")
     assert total.endswith(" over 19 characters in 4 lines")
     assert result.err.splitlines()[2] == (
-        "  1 unknown characters are left out of the figures: the model has never met any"
+        "  1 unknown character is left out of the figures: the model has never met any"
     )
 
 
@@ -267,7 +267,9 @@ def test_the_text_is_shown_by_its_surprise(
     assert charlm("score", "-m", trained, "poem.txt", "--heatmap").out == plain.out
 
 
-def test_the_page_holds_the_text_and_what_was_expected(charlm, trained: Path) -> None:
+def test_the_page_holds_the_text_and_what_was_expected(
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("poem.txt").write_text("ab<b>诗\n\nabc\n", encoding="utf-8")
     result = charlm("score", "-m", trained, "poem.txt", "--html", "page.html")
     assert (result.code, result.out) == (0, "")
@@ -287,6 +289,11 @@ def test_the_page_holds_the_text_and_what_was_expected(charlm, trained: Path) ->
     assert all(len(expected) == 6 for expected in data["expected"])
     for fact in ("left out", "<dt>nats</dt>", "bits per character"):
         assert fact in page
+    assert "shows" not in result.err
+    monkeypatch.setattr("charlm.cli.score.MOST_ON_PAGE", 8)
+    result = charlm("score", "-m", trained, "poem.txt", "--html", "page.html")
+    assert result.err.startswith("note: page.html shows the first 2 of 3 lines\n")
+    assert "the first 2 lines" in Path("page.html").read_text(encoding="utf-8")
     Path("book.txt").write_text("a book")
     refused = charlm("score", "-m", trained, "poem.txt", "--html", "book.txt")
     assert refused.code == 2

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from charlm.config import ModelConfig
 from charlm.generation import blas
-from charlm.generation.blas import BLOCK, CHOICES, TURNS, in_fitting_threads
+from charlm.generation.blas import BLOCK, CHOICES, TURNS, in_fitting_threads, one_thread
 from charlm.generation.stepper import Stepper
 from charlm.model.shapes import expected_shapes
 

@@ -28,7 +28,7 @@ ORDER = [
     "generation.novelty", "generation.shared_reader", "generation.filler",
     "views.scored_line", "views.colours", "views.shown_text", "views.page", "views.histogram",
     "views.heatmap_page", "views.unit_row", "views.neurons", "views.neurons_page",
-    "views.plan", "views.markdown", "views.card", "views.cells", "views.runs",
+    "views.plan", "views.markdown", "views.cells", "views.card", "views.runs",
     "training.optim", "training.losses", "training.gradient",
     "training.limits", "training.speed", "training.remembered", "training.recipes",
     "training.fastest", "training.planner",

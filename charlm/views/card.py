@@ -164,8 +164,8 @@ def _validation(card: Card) -> str:
         return "none: the weights are those of the last step"
     masked = "masked " * seen.masked
     return (
-        f"{masked}perplexity {figure(seen.perplexity)} per {seen.unit} ({figure(seen.bits, 4)} bits, "
-        f"{figure(seen.nats, 4)} nats) over {_scored(seen)}"
+        f"{masked}perplexity {figure(seen.perplexity)} per {seen.unit} "
+        f"({figure(seen.bits, 4)} bits, {figure(seen.nats, 4)} nats) over {_scored(seen)}"
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from charlm.config import Config
 from charlm.data.corpus import is_corpus
@@ -137,10 +137,14 @@ def validation_of(facts: Mapping[str, Any]) -> Validation | None:
         for prefix in ("", "masked_"):
             nats = figures.get(f"{prefix}nats_per_{name}")
             tokens = figures.get(f"{prefix}{plural}")
-            if isinstance(nats, int | float) and math.isfinite(nats) and type(tokens) is int:
+            if _measured(nats) and type(tokens) is int and tokens > 0:
                 whole = bool(figures.get("whole", True))
                 return Validation(float(nats), tokens, unit, bool(prefix), whole)
     return None
+
+
+def _measured(nats: object) -> TypeGuard[float]:
+    return isinstance(nats, int | float) and math.isfinite(nats) and nats >= 0
 
 
 def _recorded_beside(run: Run) -> Beside | None:

@@ -244,7 +244,10 @@ NUMBERS = st.integers() | st.floats() | st.booleans() | st.none() | st.text(max_
     st.dictionaries(
         st.sampled_from(["step", "epochs", "seconds", "train_perplexity", "x"]), NUMBERS
     ),
-    st.none() | st.dictionaries(st.sampled_from(["perplexity", "whole", "unknown"]), NUMBERS),
+    st.none()
+    | st.dictionaries(
+        st.sampled_from(["perplexity", "whole", "unknown", "nats_per_char", "characters"]), NUMBERS
+    ),
 )
 def test_row_15_any_facts_are_shown_or_refused(
     charlm: Charlm, trained: Path, run: Path, facts: dict[str, Any], valid: Any
@@ -253,6 +256,8 @@ def test_row_15_any_facts_are_shown_or_refused(
     write_tensors(run / MODEL, opened.weights, {**opened.facts, **facts, "valid": valid})
     shown = charlm("info", run)
     assert (shown.code, shown.err.count("\n")) in ((0, 0), (4, 1)), shown
+    assert charlm("info", run, "--markdown").code == shown.code
+    assert charlm("runs", run, "--json").code == charlm("runs", run).code == 0
 
 
 @pytest.mark.parametrize("value", ["many", None, [], -1, 1.5, float("inf"), float("nan"), "5"])

@@ -12,6 +12,7 @@ from charlm.config import Config
 from charlm.evaluation.baselines import ORDER
 from charlm.evaluation.metrics import perplexity_of
 from charlm.run import train_perplexity_name
+from charlm.views.cells import figure
 from charlm.views.markdown import literal, shell, table
 from charlm.views.plan import limit_in_words, training_in_words
 from charlm.views.shown_text import in_sight
@@ -163,8 +164,8 @@ def _validation(card: Card) -> str:
         return "none: the weights are those of the last step"
     masked = "masked " * seen.masked
     return (
-        f"{masked}perplexity {seen.perplexity:,.3f} per {seen.unit} ({seen.bits:.4f} bits, "
-        f"{seen.nats:.4f} nats) over {_scored(seen)}"
+        f"{masked}perplexity {figure(seen.perplexity)} per {seen.unit} "
+        f"({figure(seen.bits, 4)} bits, {figure(seen.nats, 4)} nats) over {_scored(seen)}"
     )
 
 
@@ -189,7 +190,7 @@ def _beside(card: Card) -> str:
         return f"{UNKNOWN}; charlm evaluate shows them where the text is at hand"
     named = _names(card.validation.unit)
     nats = card.beside.nats
-    figures = [f"{name} {perplexity_of(nats[key]):,.3f}" for key, name in named.items()
+    figures = [f"{name} {figure(perplexity_of(nats[key]))}" for key, name in named.items()
                if key in nats]  # fmt: skip
     about = "about: " if card.beside.tokens is None else ""
     return f"{about}{', '.join(figures)}"
@@ -201,11 +202,11 @@ def _scores(card: Card) -> str:
     if seen is None:
         return "Not validated: the weights are those of the last step.\n"
     masked = "masked " * seen.masked
-    rows = [("this model", f"{seen.bits:.3f}", f"{seen.perplexity:,.3f}")]
+    rows = [("this model", figure(seen.bits), figure(seen.perplexity))]
     if card.beside and not seen.masked:
         rows += [
-            (name, f"{card.beside.nats[key] / log(2):.3f}",
-             f"{perplexity_of(card.beside.nats[key]):,.3f}")
+            (name, figure(card.beside.nats[key] / log(2)),
+             figure(perplexity_of(card.beside.nats[key])))
             for key, name in _names(seen.unit).items() if key in card.beside.nats
         ]  # fmt: skip
     figures = table(("", f"{masked}bits per {seen.unit}", f"{masked}perplexity"), rows, True)

@@ -3,6 +3,11 @@
 from wcwidth import iter_graphemes, width
 
 
+def figure(value: float, decimals: int = 3) -> str:
+    """A number in a few cells, however large it is."""
+    return f"{value:,.{decimals}f}" if value < 1e9 else f"{value:.3g}"
+
+
 def shortened(text: str, size: int) -> str:
     """As much of a text as fits in `size` cells, one at least, and … where that is not all."""
     if width(text) <= size:

@@ -9,7 +9,7 @@ from wcwidth import ljust, rjust
 from wcwidth import width as cells
 
 from charlm.listing import Listed
-from charlm.views.cells import shortened
+from charlm.views.cells import figure, shortened
 from charlm.views.shown_text import in_sight
 
 NONE = "–"
@@ -91,13 +91,13 @@ def _bits(runs: Sequence[Listed]) -> list[str]:
         "/word" * (seen.unit == "word") + " masked" * seen.masked if seen else ""
         for seen in (run.validation for run in runs)
     ]
-    figures = [f"{run.validation.bits:.3f}" if run.validation else NONE for run in runs]
+    figures = [figure(run.validation.bits) if run.validation else NONE for run in runs]
     widest = max(map(len, kinds), default=0)
-    return [f"{figure}{kind:<{widest}}" for figure, kind in zip(figures, kinds, strict=True)]
+    return [f"{bits}{kind:<{widest}}" for bits, kind in zip(figures, kinds, strict=True)]
 
 
 def _perplexity(run: Listed) -> str:
-    return f"{run.validation.perplexity:,.3f}" if run.validation else NONE
+    return figure(run.validation.perplexity) if run.validation else NONE
 
 
 def _model(run: Listed) -> str:

@@ -85,6 +85,8 @@ def test_a_corpus_that_is_gone_is_asked_for_and_can_be_named(charlm: Charlm, pai
     more = ["train", "--resume", run, "--max-steps", 25, "--corpus", pair / "moved"]
     assert charlm(*more).code == 0
     assert open_run(run).open_corpus().folder.resolve() == pair / "moved"
+    assert open_run(run).corpus_record["name"] == "corpus"
+    assert open_run(run).corpus_record["baselines"].keys() == {"unigram", "order_5"}
     assert charlm("train", "--resume", run, "--max-steps", 30).code == 0
 
 
@@ -163,7 +165,7 @@ def test_a_path_that_cannot_be_is_no_bug(charlm: Charlm, pair: Path) -> None:
         st.none() | st.integers() | st.floats() | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=2) | st.dictionaries(
             st.sampled_from(["path", "relative", "sha256", "splits", "digests", "train", "valid",
-                             "test"]), inner),
+                             "test", "name", "baselines"]), inner),
         max_leaves=12,
     )
 )  # fmt: skip
@@ -174,3 +176,5 @@ def test_any_record_is_taken_or_refused(record: Any) -> None:
         return
     assert isinstance(checked["path"], str)
     assert all(type(size) is int for size in checked["splits"].values())
+    assert isinstance(checked.get("name", ""), str)
+    assert all(nats >= 0 for nats in checked.get("baselines", {}).values())

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import CharlmError, ModelError
-from charlm.storage.tensors import read_tensors, tensor_bytes, write_tensors
+from charlm.storage.tensors import read_facts, read_tensors, tensor_bytes, write_tensors
 
 ARRAYS = {
     "b": np.arange(6, dtype=np.float32).reshape(2, 3).T,
@@ -23,6 +23,18 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     assert arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(arrays[name], array)
+
+
+def test_facts_at_a_glance_are_those_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    write_tensors(path, ARRAYS, FACTS)
+    assert read_facts(path) == FACTS
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert read_facts(path) == FACTS  # which is why `read_tensors` is for use
+    path.write_bytes(data[:-1])
+    with pytest.raises(ModelError, match="is not a safetensors file"):
+        read_facts(path)
 
 
 def test_equal_tensors_are_equal_bytes() -> None:

@@ -1,4 +1,4 @@
-"""The course of a training: losses and validations as a run's metrics.jsonl has them. No torch."""
+"""The course of a training: losses and validations, as a run's metrics.jsonl has them. No torch."""
 
 import json
 import math
@@ -37,21 +37,27 @@ class Validation:
     best: bool
 
 
+Moment = Loss | Validation
+
+
 @dataclass(frozen=True)
 class Course:
-    """In the order of the steps. seconds are those of training, pauses left out."""
+    """In the order of the log. seconds are those of training, pauses left out."""
 
-    losses: tuple[Loss, ...]
-    validations: tuple[Validation, ...]
+    moments: tuple[Moment, ...]
+
+    @property
+    def losses(self) -> list[Loss]:
+        return [moment for moment in self.moments if isinstance(moment, Loss)]
+
+    @property
+    def validations(self) -> list[Validation]:
+        return [moment for moment in self.moments if isinstance(moment, Validation)]
 
 
 def read_course(run: Path) -> Course:
     """The course so far of a run. Raises ModelError where it has none, or its log is none."""
-    moments = [moment_of(record, where) for record, where in _records(run / METRICS)]
-    return Course(
-        tuple(moment for moment in moments if isinstance(moment, Loss)),
-        tuple(moment for moment in moments if isinstance(moment, Validation)),
-    )
+    return Course(tuple(moment_of(record, where) for record, where in _records(run / METRICS)))
 
 
 def _records(path: Path) -> Iterator[tuple[Any, str]]:
@@ -69,7 +75,7 @@ def _records(path: Path) -> Iterator[tuple[Any, str]]:
                 raise ModelError(f"{where} is not JSON") from None
 
 
-def moment_of(record: Any, where: str) -> Loss | Validation:
+def moment_of(record: Any, where: str) -> Moment:
     """What a line of the log tells. Raises ModelError, naming `where`, if that is nothing."""
     try:
         when = (int(record["step"]), _number(record["epoch"]), _number(record["seconds"]))

@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "Score a text: perplexity, bits and nats per character.",
     "generate": "Continue a prefix with text from a model.",
     "fill": "Fill the gaps of a text with a bidirectional model.",
+    "plot": "Draw how trainings went.",
     "info": "Show the card of a model.",
     "neurons": "Show which units of a model follow what a person can name.",
 }

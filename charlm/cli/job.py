@@ -135,21 +135,6 @@ def resuming(output: Path) -> str:
     return f", go on with it (charlm train --resume {typed(output)})"
 
 
-def yardstick(corpus: "Corpus") -> str:
-    """What counting alone makes of the text that a model is validated on."""
-    from math import exp
-
-    from charlm.data.splits import LEAST_TOKENS
-    from charlm.evaluation.baselines import ORDER, at_a_glance
-
-    train, valid = corpus.split("train"), corpus.split("valid")
-    if len(valid) < LEAST_TOKENS:
-        return "nothing to validate on"
-    perplexity = exp(at_a_glance(train, valid, len(corpus.vocab)))
-    unit = "characters" if corpus.vocab.level == "char" else "words"
-    return f"to beat: {ORDER} {unit} of context, a validation perplexity of about {perplexity:.2f}"
-
-
 def describe(
     name: str, config: Config, sizes: dict[str, int], vocab_size: int, epochs: float | None = None
 ) -> str:

@@ -13,7 +13,7 @@ RISEN = 0.02
 def advice(training: float, validations: Sequence[float], *, estimated: bool = False) -> str | None:
     """What to try next, or None where the figures do not tell.
 
-    training: nats per token over the last epoch; validations: those of each validation, in order;
+    training: bits per token over the last epoch; validations: those of each validation, in order;
     estimated: the training's are against a sample of the symbols, and so not to be put beside them.
     """
     if not validations:

@@ -56,7 +56,6 @@ def need_extra(library: str, what: str) -> None:
 def add_curves(run: Path) -> None:
     """Draw a finished training into its run, where there is matplotlib to draw with; whatever goes
     wrong, the training is done."""
-    from charlm.cli.explain import explain
     from charlm.run import CURVES
     from charlm.storage.files import write_bytes
 
@@ -66,7 +65,8 @@ def add_curves(run: Path) -> None:
         picture, _ = _picture([run], "svg", [run.resolve().name], by_time=True)
         write_bytes(run / CURVES, picture)
     except Exception as error:
-        note(f"Warning: {run} has no {CURVES}: {explain(error)[0]}")
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+        note(f"Warning: no {CURVES} is drawn in {run}: {reason}")
 
 
 def _picture(paths: list[Path], kind: str, names: list[str], by_time: bool) -> tuple[bytes, str]:

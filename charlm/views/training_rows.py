@@ -1,15 +1,16 @@
 """What a terminal shows of a training, as wide as it is: rows of validations, words at a bar."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from charlm.course import Validation
 from charlm.evaluation.metrics import perplexity_of
 from charlm.views.sparkline import BLOCKS, sparkline
 
-# A narrower terminal is shown fewer figures.
-NARROW, WIDE = 60, 100
+# A row in a narrower terminal has fewer figures.
+NARROW = 60
+SHORTEST_BAR, LONGEST_BAR = 4, 40
 # No sparkline is longer, however wide the terminal.
 LONGEST_COURSE = 60
 # A sparkline's lowest bar is at this share of the first validation, and below. So its bounds stay
@@ -73,18 +74,26 @@ def row(validations: Sequence[Validation], tokens: float, look: Look) -> str:
 
 def bar_format(figures: Figures, look: Look) -> str:
     """A bar with all that there is room for, as tqdm's `bar_format` takes it."""
-    bits, left = f"{figures.bits:.3f} bits", f"{clock(figures.left)} left"
-    best = "" if figures.best is None else f"best {figures.best:.3f}, "
-    if look.width < NARROW:
-        words = f"{bits}, {best}{short(figures.speed)}/s, {clock(figures.left)}"
-    else:
-        words = f"loss {figures.nats:.3f}, {bits}, {best}{figures.speed:,.0f}/s, {left}"
-    if look.width >= WIDE:
-        words = f"step {figures.step:,} of {figures.total:,}, {words}"
-    # "100%", two edges, a space before the words; the last cell of a line stays free.
-    room = min(look.width - 8 - len(words), 40)
-    bar = f"|{{bar:{room}}}|" if room >= 4 else ""
-    return f"{{percentage:3.0f}}%{bar} {words}"[: None if bar else look.width]
+    # "100% ", and room for the ^C that a terminal puts behind the bar.
+    room = look.width - 5 - 3
+    words = next((text for text in _words(figures) if len(text) <= room), "")
+    # Its two edges, and a space.
+    bar = min(room - len(words) - 3, LONGEST_BAR)
+    return f"{{percentage:3.0f}}% {f'|{{bar:{bar}}}| ' if bar >= SHORTEST_BAR else ''}{words}"
+
+
+def _words(now: Figures) -> Iterator[str]:
+    """What there is to say, in less and less room."""
+    best = "" if now.best is None else f"best {now.best:.3f}, "
+    bits = f"loss {now.nats:.3f}, {now.bits:.3f} bits, {best}"
+    speed, left = f"{now.speed:,.0f}/s", clock(now.left)
+    yield f"step {now.step:,} of {now.total:,}, {bits}{speed}, {left} left"
+    yield f"{bits}{speed}, {left} left"
+    yield f"{bits}{short(now.speed)}/s, {left}"
+    best = "" if now.best is None else f"best {now.best:.2f} "
+    yield f"{now.bits:.2f} bits {best}{short(now.speed)}/s {left}"
+    yield f"{now.bits:.2f} bits {left}"
+    yield f"{now.bits:.2f} bits"
 
 
 def clock(seconds: float) -> str:

@@ -13,6 +13,8 @@ from charlm.storage.files import is_file, naming
 
 # No line that a training logs is as long; a run from a stranger may have any.
 LONGEST_LINE = 10_000
+# Nor are its seconds, epochs or rate as large.
+LARGEST = 1e12
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _records(path: Path) -> Iterator[tuple[Any, str]]:
 def moment_of(record: Any, where: str) -> Moment:
     """What a line of the log tells. Raises ModelError, naming `where`, if that is nothing."""
     try:
-        when = (int(record["step"]), _number(record["epoch"]), _number(record["seconds"]))
+        when = (int(_number(record["step"])), _number(record["epoch"]), _number(record["seconds"]))
         if "valid" in record:
             return Validation(*when, _bits(record["valid"]), bool(record["best"]))
         bits = float(record["train_loss"]) / math.log(2)
@@ -89,7 +91,7 @@ def moment_of(record: Any, where: str) -> Moment:
 
 def _number(value: Any) -> float:
     number = float(value)
-    if not math.isfinite(number):
+    if not 0 <= number <= LARGEST:
         raise ValueError
     return number
 

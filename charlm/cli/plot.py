@@ -54,14 +54,14 @@ def need_extra(library: str, what: str) -> None:
 
 
 def add_curves(run: Path) -> None:
-    """Draw a finished training into its run, where there is matplotlib to draw with; whatever goes
-    wrong, the training is done."""
-    from charlm.run import CURVES
-    from charlm.storage.files import write_bytes
+    """Draw a finished training into its run, where there is matplotlib to draw with and a log to be
+    drawn; whatever goes wrong, the training is done."""
+    from charlm.run import CURVES, METRICS
+    from charlm.storage.files import is_file, write_bytes
 
-    if find_spec("matplotlib") is None:
-        return
     try:
+        if find_spec("matplotlib") is None or not is_file(run / METRICS):
+            return
         picture, _ = _picture([run], "svg", [run.resolve().name], by_time=True)
         write_bytes(run / CURVES, picture)
     except Exception as error:
@@ -105,7 +105,7 @@ def _kind(output: Path) -> str:
         raise UsageError(f"--output {output}: name a file that ends in .svg or .png")
     if exists(output):
         with naming(output):
-            begin = output.open("rb").read(8) if is_file(output) else b""
+            begin = output.read_bytes()[:8] if is_file(output) else b""
         if not begin.startswith(KINDS[kind]):
             raise UsageError(
                 f"--output {output}: what is there is no {kind.upper()}; give another name"

@@ -271,9 +271,7 @@ def _check_sample_prefix(config: Config, vocab: "Vocab") -> None:
     from charlm.data.text import clean_text
 
     if unknown := unknown_in(clean_text(config.training.sample_prefix, config.text), vocab):
-        raise DataError(
-            f"training.sample_prefix has what the text has not: {unknown}; leave it out"
-        )
+        raise DataError(f"--sample-prefix has what the text has not: {unknown}; leave it out")
 
 
 def _refuse_unused(given: Changes, config: Config, start_run: "Run | None") -> None:

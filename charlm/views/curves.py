@@ -30,6 +30,10 @@ KEY = "#555555"
 SMOOTHED, SMOOTHED_SHARE = 5, 20
 # What of the losses may lie above the picture: those before there was anything learned.
 CUT_SHARE = 0.05
+# Bits beyond these have no place in a picture.
+MOST_BITS = 1e6
+# And of so few matplotlib finds a range itself.
+LEAST_RANGE = 1e-6
 INCHES, DOTS_PER_INCH = (8.0, 5.5), 150
 
 
@@ -131,20 +135,22 @@ def _draw(upper: "Axes", lower: "Axes", curve: Curve, by_time: bool, style: dict
     def places(moments: Sequence[Moment]) -> list[float]:
         return [m.seconds if by_time else m.epochs * curve.tokens for m in moments]
 
-    steps, bits = places(losses), np.array([loss.bits for loss in losses])
+    steps, bits = places(losses), np.array([_shown(loss.bits) for loss in losses])
     upper.plot(steps, bits, **style, linewidth=0.5, alpha=0.25)
     upper.plot(steps, _smoothed(bits), **style, linewidth=1, alpha=0.7)
-    seen = [(place, v.bits) for place, v in zip(places(validations), validations, strict=True)]
-    # One that is no number leaves a gap.
-    shown = [value if math.isfinite(value) else math.nan for _, value in seen]
-    upper.plot(
-        [place for place, _ in seen], shown, **style, linewidth=1.8, marker=".", markersize=7
-    )
-    if seen:
-        place, best = min(seen, key=lambda moment: moment[1])
-        if math.isfinite(best):
-            upper.plot([place], [best], marker="o", fillstyle="none", color=style["color"])
+    seen = [_shown(validation.bits) for validation in validations]
+    dots = {"linewidth": 1.8, "marker": ".", "markersize": 7}
+    upper.plot(places(validations), seen, **style, **dots)
+    if validations:
+        best = min(validations, key=lambda validation: validation.bits)
+        ring = {"marker": "o", "fillstyle": "none", "color": style["color"]}
+        upper.plot(places([best]), [_shown(best.bits)], **ring)
     lower.plot(steps, [loss.rate for loss in losses], **style, linewidth=1.2)
+
+
+def _shown(bits: float) -> float:
+    """NaN, which leaves a gap, for what is no number or beyond all others."""
+    return bits if abs(bits) <= MOST_BITS else math.nan
 
 
 def _smoothed(values: Numbers) -> Numbers:
@@ -160,12 +166,15 @@ def _smoothed(values: Numbers) -> Numbers:
 def _limits(courses: Sequence[Course]) -> tuple[float | None, float | None]:
     """Bits from the least to the most that is worth a place; None where nothing is known."""
     losses = [
-        sorted(x for loss in course.losses if math.isfinite(x := loss.bits)) for course in courses
+        sorted(x for loss in course.losses if not math.isnan(x := _shown(loss.bits)))
+        for course in courses
     ]
-    seen = [v.bits for course in courses for v in course.validations if math.isfinite(v.bits)]
+    seen = [
+        x for course in courses for v in course.validations if not math.isnan(x := _shown(v.bits))
+    ]
     low = [*(part[0] for part in losses if part), *seen]
     high = [*(part[-1 - int(CUT_SHARE * len(part))] for part in losses if part), *seen]
-    if not low or not max(high) > min(low):
+    if not low or max(high) - min(low) < LEAST_RANGE:
         return None, None
     margin = 0.04 * (max(high) - min(low))
     return max(0.0, min(low) - margin), max(high) + margin

@@ -139,8 +139,7 @@ def _draw(upper: "Axes", lower: "Axes", curve: Curve, by_time: bool, style: dict
     upper.plot(steps, bits, **style, linewidth=0.5, alpha=0.25)
     upper.plot(steps, _smoothed(bits), **style, linewidth=1, alpha=0.7)
     seen = [_shown(validation.bits) for validation in validations]
-    dots = {"linewidth": 1.8, "marker": ".", "markersize": 7}
-    upper.plot(places(validations), seen, **style, **dots)
+    upper.plot(places(validations), seen, **style, linewidth=1.8, marker=".", markersize=7)
     if validations:
         best = min(validations, key=lambda validation: validation.bits)
         ring = {"marker": "o", "fillstyle": "none", "color": style["color"]}

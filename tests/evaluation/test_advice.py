@@ -9,6 +9,7 @@ from charlm.evaluation.advice import advice
         (1.0, [3.0, 2.0, 2.1], "learns its text by heart"),
         (1.5, [3.0, 2.5, 2.0], "far apart"),
         (2.1, [3.0, 2.5, 2.0], "a larger model"),
+        (1.95, [3.0, 2.5, 2.0], "a larger model"),
         (1.8, [3.0, 2.5, 2.0], None),
         # It has got worse, on what it was trained on too: that is no learning by heart.
         (2.4, [3.0, 2.0, 2.3], None),

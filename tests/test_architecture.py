@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -137,12 +138,13 @@ def test_help_and_usage_errors_import_neither_torch_nor_numpy(
 def test_commands_that_need_no_torch_do_not_import_it(
     trained: Path, text_file: Path, tmp_path: Path
 ) -> None:
+    plot = ["plot", str(trained), "-o", str(tmp_path / "curves.svg")]
     for arguments in (
+        *([plot] if find_spec("matplotlib") else []),
         ["vocab", str(text_file)],
         ["preprocess", str(text_file), "-o", str(tmp_path / "corpus")],
         ["info", str(trained)],
         ["neurons", str(trained)],
-        ["plot", str(trained), "-o", str(tmp_path / "curves.svg")],
         ["generate", "-m", str(trained), "--prefix", "ab", "-l", "5", "-n", "2"],
     ):
         result = run_python(LIGHT, "torch", *arguments)

@@ -208,6 +208,8 @@ class TrainingConfig:
     sample_every: int | None = setting(
         None, "steps between samples (by default, at each validation)", at_least=1
     )
+    sample_prefix: str = setting("", "the text that samples continue")
+    tensorboard: bool = setting(False, "write the course of the training for TensorBoard too")
     patience: int = setting(
         5, "end after this many validations without a new best; 0: never", at_least=0
     )
@@ -315,6 +317,10 @@ def _check_training(training: TrainingConfig, model: ModelConfig) -> None:
     if training.precision == "bfloat16" and model.implementation == "scratch":
         raise UsageError(
             "training.precision bfloat16 needs model.implementation torch, not scratch"
+        )
+    if training.sample_prefix and model.bidirectional:
+        raise UsageError(
+            "training.sample_prefix is for models that write: one that is bidirectional fills gaps"
         )
     if training.sampled and model.bidirectional:
         raise UsageError("training.sampled is for models that read one way: drop one of them")

@@ -6,6 +6,8 @@ model.safetensors   the best weights so far
 checkpoints/        last and previous: all that training needs to go on
 metrics.jsonl       one line a validation, and more
 samples.txt         what the model wrote as it learned
+curves.svg          the course of the training, where matplotlib was there to draw it
+events.out.…        the same for TensorBoard, where that was asked for
 corpus/             where the run was trained from texts
 
 To read one, links in it are followed: who put a run together by hand may keep its weights on a
@@ -37,6 +39,7 @@ RUN_FORMAT = 2
 CONFIG, VOCAB, MODEL, METRICS, SAMPLES = (
     "config.json", "vocab.json", "model.safetensors", "metrics.jsonl", "samples.txt",
 )  # fmt: skip
+CURVES, EVENTS = "curves.svg", "events.out.tfevents.0.charlm"
 CHECKPOINTS, LAST, PREVIOUS = "checkpoints", "last.safetensors", "previous.safetensors"
 CORPUS = "corpus"
 
@@ -114,7 +117,7 @@ def refuse_links_in(path: Path) -> None:
 
     Raises ModelError.
     """
-    names = CONFIG, VOCAB, MODEL, METRICS, SAMPLES, CORPUS, CHECKPOINTS
+    names = CONFIG, VOCAB, MODEL, METRICS, SAMPLES, CURVES, EVENTS, CORPUS, CHECKPOINTS
     refuse_links(*(path / name for name in names))
     refuse_links(*(path / CHECKPOINTS / name for name in (LAST, PREVIOUS)))
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,10 @@ ORDER = [
     "data.stream", "data.splits",
     "data.drift", "data.measure", "data.ids", "data.corpus", "data.record", "data.batches",
     "model.shapes",
-    "run",
+    "run", "course",
     "model.device", "model.cells", "model.recurrence", "model.network",
-    "evaluation.metrics", "training.resume_point", "evaluation.baselines", "card", "listing",
-    "evaluation.single_pass",
+    "evaluation.metrics", "training.resume_point", "evaluation.advice", "evaluation.baselines",
+    "card", "listing", "evaluation.single_pass",
     "evaluation.evaluator", "evaluation.dynamic",
     "generation.layers", "generation.stepper", "evaluation.scores",
     "evaluation.lines", "evaluation.comparison",
@@ -30,17 +31,18 @@ ORDER = [
     "views.scored_line", "views.colours", "views.shown_text", "views.page", "views.histogram",
     "views.heatmap_page", "views.terminal", "views.unit_row", "views.neurons",
     "views.neurons_page", "views.plan", "views.markdown", "views.cells", "views.card",
-    "views.runs",
+    "views.runs", "views.sparkline", "views.training_rows", "views.fonts", "views.curves",
     "training.optim", "training.losses", "training.gradient",
     "training.limits", "training.speed", "training.remembered", "training.recipes",
     "training.fastest", "training.planner",
     "training.signals", "training.progress",
     "training.last_epoch", "training.trainer", "training.checkpoint", "training.samples",
-    "training.recorder", "training.session",
+    "training.event_file", "training.logs", "training.recorder", "training.session",
     "cli.ahead", "cli.output", "cli.inputs", "cli.completion", "cli.options", "cli.pages",
     "cli.escapes", "cli.job",
     "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.fill", "cli.info",
-    "cli.runs", "cli.neurons", "cli.score_rows", "cli.score", "cli.compare", "cli.train",
+    "cli.runs", "cli.neurons", "cli.score_rows", "cli.score", "cli.compare", "cli.plot",
+    "cli.summary", "cli.train",
     "cli.commands", "cli.streams", "cli.explain", "cli.main",
     "__main__",
 ]  # fmt: skip
@@ -141,7 +143,9 @@ def test_help_and_usage_errors_import_neither_torch_nor_numpy(
 def test_commands_that_need_no_torch_do_not_import_it(
     trained: Path, text_file: Path, tmp_path: Path
 ) -> None:
+    plot = ["plot", str(trained), "-o", str(tmp_path / "curves.svg")]
     for arguments in (
+        *([plot] if find_spec("matplotlib") else []),
         ["vocab", str(text_file)],
         ["preprocess", str(text_file), "-o", str(tmp_path / "corpus")],
         ["info", str(trained)],

@@ -18,6 +18,7 @@ COMMANDS = {
     "fill": "Fill the gaps of a text with a bidirectional model.",
     "score": "Score each line of a text: bits and nats, as rows or as a heat-map.",
     "compare": "Tell which of two models a text is likelier for, line by line.",
+    "plot": "Draw how trainings went.",
     "info": "Show the card of a model.",
     "runs": "List the runs below a folder, best first.",
     "neurons": "Show which units of a model follow what a person can name.",

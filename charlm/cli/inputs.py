@@ -135,15 +135,19 @@ def need_direction(run: "Run", *, bidirectional: bool) -> None:
 
 def check_known(text: str, run: "Run", what: str, instead: str = "") -> None:
     """Refuse a text with tokens that the model lacks, listing them. Raises DataError."""
+    if unknown := unknown_in(text, run.vocab):
+        raise DataError(
+            f"{what} has what {run.path} does not know: {unknown}; leave it out{instead}"
+        )
+
+
+def unknown_in(text: str, vocab: "Vocab") -> str:
+    """The tokens of a cleaned text that a vocabulary lacks, told to people; "" where none is."""
     from charlm.data.vocab import describe_token
 
-    unknown = run.vocab.unknown(text)
-    if unknown:
-        listed = ", ".join(describe_token(token) for token in unknown[:10])
-        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-        raise DataError(
-            f"{what} has what {run.path} does not know: {listed}{more}; leave it out{instead}"
-        )
+    unknown = vocab.unknown(text)
+    listed = ", ".join(describe_token(token) for token in unknown[:10])
+    return listed + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
 
 
 def build(source: "Source", config: Config, folder: Path, measured: "Measured") -> "Corpus":

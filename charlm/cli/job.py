@@ -146,19 +146,6 @@ def resuming(output: Path) -> str:
     return f", go on with it (charlm train --resume {typed(output)})"
 
 
-def yardstick(run: "Run") -> str:
-    """What counting alone makes of the text that a model is validated on."""
-    from charlm.evaluation.baselines import ORDER
-    from charlm.evaluation.metrics import perplexity_of
-
-    found = run.corpus_record.get("baselines")
-    if found is None:
-        return "nothing to validate on"
-    perplexity = perplexity_of(found["order_5"])
-    unit = "characters" if run.vocab.level == "char" else "words"
-    return f"to beat: {ORDER} {unit} of context, a validation perplexity of about {perplexity:.2f}"
-
-
 def describe(
     name: str, config: Config, sizes: dict[str, int], vocab_size: int, epochs: float | None = None
 ) -> str:

@@ -33,6 +33,7 @@ METAVARS = {
     "data.val": "FILE",
     "data.test": "FILE",
     "data.reserve": "TOKEN",
+    "training.sample_prefix": "TEXT",
 }
 
 
@@ -57,7 +58,7 @@ def _option(path: str) -> Callable[[Command], Command]:
         name = f"{name}/--no-{name[2:]}"
     elif field.metadata["chosen"]:
         text += "  [default: chosen]"
-    elif field.default not in (None, ()):
+    elif field.default not in (None, (), ""):
         default = field.default
         text += f"  [default: {default:g}]" if kind is float else f"  [default: {default}]"
     kwargs: dict[str, Any] = {"help": text[0].upper() + text[1:], "default": None}

@@ -1,5 +1,6 @@
 """charlm train"""
 
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,8 +10,8 @@ import click
 
 from charlm.cli.ahead import import_ahead
 from charlm.cli.completion import complete_configs, complete_files, complete_runs
-from charlm.cli.inputs import RUNS, how_to_use, load_run
-from charlm.cli.job import Job, describe, open_job, plan_figures, resuming, yardstick
+from charlm.cli.inputs import RUNS, load_run, unknown_in
+from charlm.cli.job import Job, describe, open_job, plan_figures, resuming
 from charlm.cli.options import (
     TEXT_SETTINGS,
     Changes,
@@ -23,12 +24,15 @@ from charlm.cli.options import (
     setting_options,
 )
 from charlm.cli.output import note, print_json, show
+from charlm.cli.plot import add_curves, need_extra
+from charlm.cli.summary import Yardstick, summary, yardstick
 from charlm.config import LIMITS, Config, check
-from charlm.errors import UsageError
+from charlm.errors import DataError, UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
     from charlm.data.measure import Measured
+    from charlm.data.vocab import Vocab
     from charlm.run import Run
     from charlm.training.session import Result
 
@@ -45,15 +49,17 @@ TRAINING_SETTINGS = [
     "training.batch_size", "training.sampling", "training.optimizer", "training.lr",
     "training.schedule", "training.grad_clip", "training.weight_decay", "training.seed",
     "training.device", "training.threads", "training.precision", "training.eval_every",
-    "training.save_every", "training.sample_every",
+    "training.save_every", "training.sample_every", "training.sample_prefix",
+    "training.tensorboard",
 ]  # fmt: skip
 # Settings that do not change what a model's weights mean: all others of `model` must agree.
 FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")
-# What a training that is resumed may do otherwise than it began: when it ends, and what shows.
 # Which the run does not keep: it has the texts themselves.
 NAMES = ("val", "test")
+# What a training that is resumed may do otherwise than it began: when it ends, and what shows.
 FREE_TO_RESUME = (
     *LIMITS, "patience", "device", "threads", "precision", "save_every", "sample_every",
+    "sample_prefix", "tensorboard",
 )  # fmt: skip
 
 
@@ -124,9 +130,11 @@ def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: b
 
     import_ahead("torch")
     place = output or _free_name(job.name)
+    _check_tensorboard(job.given)
     if not dry_run:
         try_output(place, replace=force, marks=(CONFIG,), instead=resuming(place))
     measured = job.measure()
+    _check_sample_prefix(job.config, measured.vocab)
     from charlm.training.remembered import Remembered
 
     remembered = Remembered(place.parent, len(measured.vocab))
@@ -142,10 +150,15 @@ def _train(job: Job, output: Path | None, force: bool, dry_run: bool, as_json: b
     with ExitStack() as lock:
         output = _make_run(job, plan.config, measured, output, force, lock)
         remembered.save()
+        from charlm.model.device import pick_device
+        from charlm.run import open_run
+
+        to_beat = _noted_yardstick(open_run(output))
+        note(f"device: {pick_device(plan.config.training.device)}; run: {output}")
         from charlm.training.session import train_run
 
         result = train_run(output, plan.config, job.start_run, started=began(), locked_already=True)
-    _show(result, plan.config, as_json)
+        _show(result, plan.config, to_beat, as_json)
 
 
 def _make_run(
@@ -153,22 +166,25 @@ def _make_run(
     lock: ExitStack,
 ) -> Path:  # fmt: skip
     """The folder of the new run, locked: the one that was named, or the next name that is free."""
-    from charlm.model.device import pick_device
-    from charlm.run import open_run
-
     while True:
         output = named or _free_name(job.name)
         try:
             job.make_run(config, measured, output, force, lock)
-            break
+            return output
         except UsageError:
             # Another training may have taken a name of our choice in the meantime.
             if named or not output.exists():
                 raise
-    if not config.model.bidirectional:
-        note(yardstick(open_run(output)))
-    note(f"device: {pick_device(config.training.device)}; run: {output}")
-    return output
+
+
+def _noted_yardstick(run: "Run") -> Yardstick | None:
+    """What a model has to beat, and is told beside at the end."""
+    to_beat = yardstick(run)
+    if to_beat:
+        note(str(to_beat))
+    elif not run.corpus_record["splits"].get("valid"):
+        note("nothing to validate on")
+    return to_beat
 
 
 def _show_plan(about: About, as_json: bool) -> None:
@@ -178,11 +194,14 @@ def _show_plan(about: About, as_json: bool) -> None:
         show(describe(*about) + "\n")
 
 
-def _show(result: "Result", config: Config, as_json: bool) -> None:
+def _show(result: "Result", config: Config, to_beat: Yardstick | None, as_json: bool) -> None:
+    """The summary; then, at leisure, the run's curves."""
     if as_json:
         print_json(result.to_dict())
     else:
-        show(f"{result}\n{result.run}: {how_to_use(result.run, config.model)}\n")
+        show(summary(result, config, to_beat))
+    sys.stdout.flush()
+    add_curves(result.run)
 
 
 def _resume(
@@ -206,6 +225,8 @@ def _resume(
     run = open_run(path.parent.parent if chosen else path, corpus)
     given = given_changes(options, config_file, assignments)
     config = _same_but_for_limits(run, given)
+    _check_tensorboard(given)
+    _check_sample_prefix(config, run.vocab)
     from charlm.training.planner import check_machine
 
     # What was asked for is refused where it is not to be had; what a run had, is done without.
@@ -219,8 +240,9 @@ def _resume(
     from charlm.training.session import train_run
 
     checkpoint = chosen or find_checkpoint(run.path)
+    to_beat = _noted_yardstick(run)
     result = train_run(run.path, config, checkpoint=checkpoint, started=began(), corpus=corpus)
-    _show(result, config, as_json)
+    _show(result, config, to_beat, as_json)
 
 
 def _same_but_for_limits(run: "Run", given: Changes) -> Config:
@@ -241,6 +263,21 @@ def _same_but_for_limits(run: "Run", given: Changes) -> Config:
                     "training is resumed as it was begun"
                 )
     return config
+
+
+def _check_tensorboard(given: Changes) -> None:
+    """Refuse to be asked for events where they cannot be written; a run that is resumed where
+    they cannot goes on without. Raises UsageError."""
+    if given.get("training", {}).get("tensorboard"):
+        need_extra("tensorboard", "--tensorboard")
+
+
+def _check_sample_prefix(config: Config, vocab: "Vocab") -> None:
+    """Raises DataError for a prefix that the model will not be able to read."""
+    from charlm.data.text import clean_text
+
+    if unknown := unknown_in(clean_text(config.training.sample_prefix, config.text), vocab):
+        raise DataError(f"--sample-prefix has what the text has not: {unknown}; leave it out")
 
 
 def _refuse_unused(given: Changes, config: Config, start_run: "Run | None") -> None:

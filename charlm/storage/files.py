@@ -203,12 +203,12 @@ def output(path: Path) -> Iterator[Output]:
         yield Output(path, file)
 
 
-def append(path: Path, text: str) -> None:
+def append(path: Path, data: bytes) -> None:
     """Add to the end of a log. Raises OSError."""
     before_operation("append", path)
     descriptor = _open_itself(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    with os.fdopen(descriptor, "a", encoding="utf-8", newline="") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "ab") as file:
+        file.write(data)
 
 
 def _open_itself(path: Path, flags: int) -> int:

@@ -1,6 +1,5 @@
 """What a training run leaves behind: model, checkpoints, metrics, samples."""
 
-import json
 import math
 import time
 from datetime import UTC, datetime
@@ -8,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import charlm
+from charlm.course import Moment, Validation
 from charlm.evaluation.metrics import Score
 from charlm.model.device import conditions
 from charlm.model.network import weights_of
-from charlm.run import METRICS, SAMPLES, train_perplexity_name
-from charlm.storage.files import append, size, truncate
+from charlm.run import train_perplexity_name
 from charlm.training.checkpoint import save_checkpoint, save_model
+from charlm.training.logs import Logs
 from charlm.training.progress import Progress
 from charlm.training.resume_point import ResumePoint
 from charlm.training.samples import sample
@@ -35,9 +35,11 @@ class Recorder:
         since it will come again.
         """
         self.run = run
+        self.logs = Logs(run, before.logged if before else {})
         self.progress = Progress(
-            trainer.limit.total, tokens_per_step=trainer.tokens_per_step, first_step=trainer.done
-        )
+            trainer.limit.total, tokens_per_step=trainer.tokens_per_step, first_step=trainer.done,
+            unit=trainer.unit, seen=self.logs.validations,
+        )  # fmt: skip
         self._command_started, self._started = started, time.perf_counter()
         self._seconds, self._seconds_of_all = (
             (before.seconds, before.seconds_of_all) if before else (0.0, 0.0)
@@ -46,9 +48,8 @@ class Recorder:
         self._precisions = _with_precision(before.precisions if before else (), trainer)
         self.best_score = before.best_score if before else None
         self._saved_model = self.best_score is not None
-        self._appends = True
-        for name in (METRICS, SAMPLES):
-            truncate(run / name, before.logged.get(name, 0) if before else 0)
+        events = trainer.config.training.tensorboard
+        self.logs.open(self.progress.note, events=events, seconds=self._seconds)
 
     @property
     def seconds(self) -> float:
@@ -69,8 +70,9 @@ class Recorder:
         self.progress.note(message)
 
     def validated(self, trainer: Trainer, score: Score, best: bool) -> None:
-        self.progress.validation(trainer.done, score, best)
-        self._append_metrics(trainer, {"valid": score.to_dict(), "best": best})
+        seen = self._append_metrics(trainer, {"valid": score.to_dict(), "best": best})
+        assert isinstance(seen, Validation)
+        self.progress.validation(seen, trainer.tokens, score)
         if best:
             self.best_score = score
             self.save_model(trainer, score)
@@ -81,7 +83,7 @@ class Recorder:
             seconds=self.seconds,
             seconds_of_all=self._seconds_of_all + time.perf_counter() - self._command_started,
             best_score=self.best_score,
-            logged={name: size(self.run / name) for name in (METRICS, SAMPLES)},
+            logged=self.logs.sizes(),
             precisions=self._precisions,
         )
         save_checkpoint(self.run, trainer, point)
@@ -91,7 +93,7 @@ class Recorder:
     def sample_due(self, trainer: Trainer) -> None:
         """Write a sample drawn from the weights of the moment."""
         text = sample(trainer)
-        self._append(SAMPLES, f"=== step {trainer.done}\n{text}\n\n")
+        self.logs.sample(trainer.done, text)
         self.progress.sample(text)
 
     def finish(self, trainer: Trainer) -> None:
@@ -123,25 +125,17 @@ class Recorder:
         save_model(self.run, weights_of(trainer.model), facts)
         self._saved_model = True
 
-    def _append_metrics(self, trainer: Trainer, figures: dict[str, Any]) -> None:
-        line = {
-            "step": trainer.done,
-            "epoch": round(trainer.epochs, 4),
-            "seconds": round(self.seconds, 3),
-            f"{trainer.unit}s_per_second": round(self.tokens_per_second(trainer), 1),
-            **figures,
-        }
-        self._append(METRICS, json.dumps(line) + "\n")
-
-    def _append(self, name: str, text: str) -> None:
-        """A line that cannot be written is not worth ending the training for."""
-        if not self._appends:
-            return
-        try:
-            append(self.run / name, text)
-        except OSError as error:
-            self._appends = False
-            self.progress.note(f"Warning: {self.run / name}: {error.strerror}; no more is logged")
+    def _append_metrics(self, trainer: Trainer, figures: dict[str, Any]) -> Moment:
+        """Log the figures of the moment; the moment as it is read from the log."""
+        return self.logs.metrics(
+            {
+                "step": trainer.done,
+                "epoch": round(trainer.epochs, 4),
+                "seconds": round(self.seconds, 3),
+                f"{trainer.unit}s_per_second": round(self.tokens_per_second(trainer), 1),
+                **figures,
+            }
+        )
 
 
 def score_facts(trainer: Trainer, score: Score | None) -> dict[str, Any] | None:

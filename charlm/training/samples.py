@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from charlm.data.text import detokenize
+from charlm.data.text import clean_text, detokenize, tokenize
 from charlm.generation.filler import Filler
 from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
@@ -20,15 +20,17 @@ def sample(trainer: Trainer) -> str:
 
 
 def written(trainer: Trainer) -> str:
-    """A continuation of nothing; its seed is the step."""
+    """`sample_prefix`, as the model reads it, and its continuation; the seed is the step."""
     config, vocab = trainer.config, trainer.corpus.vocab
+    prefix = clean_text(config.training.sample_prefix, config.text)
+    ids = [int(i) for i in vocab.encode(prefix)]
     settings = dataclasses.replace(config.generation, length=SAMPLE_LENGTH, num_samples=1, stop=())
     stepper = Stepper(config.model, weights_of(trainer.model))
     sampler = Sampler(stepper, vocab, settings, scored=False)
-    samples = sampler.start([])
-    for _ in sampler.stream([], samples, trainer.done):
+    samples = sampler.start(ids)
+    for _ in sampler.stream(ids, samples, trainer.done):
         pass
-    return samples[0].text
+    return detokenize(tokenize(prefix, vocab.level), vocab.level) + samples[0].text
 
 
 def filled(trainer: Trainer) -> str:

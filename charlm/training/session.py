@@ -1,5 +1,6 @@
 """A run trained from its folder to its result."""
 
+import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 from charlm.config import Config
 from charlm.data.record import about_text, corpus_record
 from charlm.errors import ModelError, Stopped, typed
+from charlm.evaluation.advice import advice
 from charlm.evaluation.metrics import Score
 from charlm.model.device import computing, conditions, pick_device, trains_in, usable_cores
 from charlm.model.network import load_weights
@@ -43,6 +45,7 @@ from charlm.training.trainer import Best, Trainer
 class Result:
     """What a training came to.
 
+    advice: what would make it better, where that is known.
     estimated: the training's perplexity is over a sample of the symbols. valid: the score of the
     model that was kept.
     """
@@ -59,6 +62,7 @@ class Result:
     valid: Score | None
     valid_facts: dict[str, Any] | None
     gave_up_after: int | None
+    advice: str | None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -134,13 +138,16 @@ def train_run(
             f"stopped by {Signals(signals.received).name} after step {trainer.done} of "
             f"{trainer.limit.total}; go on with charlm train --resume {typed(path)}",
         )
+    estimated = config.training.is_sampled(len(run.vocab))
+    bits = [seen.bits for seen in recorder.logs.validations]
     return Result(
         path, trainer.done, trainer.epochs, time.perf_counter() - started,
         trainer.unit, recorder.tokens_per_second(trainer),
         train_perplexity_name(config.model),
-        trainer.train_perplexity, config.training.is_sampled(len(run.vocab)), recorder.best_score,
+        trainer.train_perplexity, estimated, recorder.best_score,
         score_facts(trainer, recorder.best_score),
         trainer.best.failures if trainer.gave_up else None,
+        advice(trainer.last_epoch.mean / math.log(2), bits, estimated=estimated),
     )  # fmt: skip
 
 

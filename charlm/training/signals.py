@@ -74,5 +74,8 @@ class StopSignals:
 def _say(message: str) -> None:
     """A line on standard error, past Python's buffers, at which the signal may have come."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        start = "\n" if sys.stderr.isatty() else ""
+        start = ""
+        if sys.stderr.isatty():
+            # In the place of the bar, and of the ^C that the terminal puts behind it.
+            start = "\n" if os.environ.get("TERM") == "dumb" else "\r\x1b[K"
         os.write(sys.stderr.fileno(), f"{start}{message}\n".encode())

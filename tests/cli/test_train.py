@@ -1,4 +1,5 @@
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -152,6 +153,8 @@ def test_force_replaces_a_run_and_nothing_else(
     [
         (["--bidirectional", "--tied", "--embedding-size", "256"], 2,
          "model.bidirectional and model.tied do not go together: drop one of them"),
+        (["--bidirectional", "--sample-prefix", "a"], 2,
+         "training.sample_prefix is for models that write: one that is bidirectional fills gaps"),
         (["--precision", "bfloat16", "--implementation", "scratch"], 2,
          "training.precision bfloat16 needs model.implementation torch, not scratch"),
         (["--bidirectional", "--implementation", "scratch"], 2,
@@ -234,12 +237,55 @@ def test_of_a_model_that_fills_gaps_no_perplexity_is_expected(charlm, text_file:
     assert "expected" not in charlm("train", text_file, *options).err
 
 
-def test_a_command_that_is_told_can_be_typed(charlm, text_file, tiny_options, tmp_path) -> None:
-    (tmp_path / "三国 'x'.txt").write_bytes(text_file.read_bytes())
-    told = charlm("train", "三国 'x'.txt", *tiny_options).out.splitlines()[-1]
-    command = shlex.split(told.partition(": ")[2])
-    assert command[0] == "charlm"
-    assert charlm(*command[1:-1], "ab", "-l", 3).code == 0
+def test_a_training_ends_with_a_summary(charlm, text_file: Path, tiny_options: list[str]) -> None:
+    told = charlm("train", text_file, *tiny_options, "-o", "run").out.splitlines()
+    assert told[0].startswith("validation: perplexity ")
+    assert re.fullmatch(
+        r"  others, about: unigram \d\.\d\d, 5 characters of context \d\.\d\d", told[1]
+    )
+    assert told[2].startswith("training: perplexity ")
+    assert told[3:] == [
+        "The training part is hardly known better than the validation part: a larger model "
+        "(--hidden-size) or a longer training would learn more.",
+        "run: run",
+        "try next:",
+        '  charlm generate -m run --prefix "…"',
+        "  charlm evaluate -m run",
+        "  charlm neurons run",
+    ]
+    again = charlm("train", "--resume", "run").out.splitlines()
+    assert (again[0], again[1], again[3:]) == (told[0], told[1], told[3:])
+
+
+@pytest.mark.parametrize("options", [[], ["--bidirectional"], ["--level", "word"]])
+def test_the_commands_that_are_told_can_be_typed(
+    charlm, text_file, tiny_options, tmp_path, options: list[str]
+) -> None:
+    (tmp_path / "三国 'x'.txt").write_text("the time traveller came back in time for tea\n" * 60)
+    told = charlm("train", "三国 'x'.txt", *tiny_options, *options).out
+    commands = [shlex.split(line) for line in told.partition("try next:\n")[2].splitlines()]
+    assert len(commands) == 3
+    for name, *arguments in commands:
+        assert name == "charlm"
+        arguments = [{"…": "time", "a text with g_ps": "t_me"}.get(a, a) for a in arguments]
+        assert charlm(*arguments).code == 0, arguments
+
+
+def test_samples_continue_a_prefix_as_the_model_reads_it(
+    charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    options = [*tiny_options, "--sample-every", "10", "--lowercase"]
+    assert charlm("train", text_file, *options, "--sample-prefix", "ABC", "-o", "run").code == 0
+    assert Path("run/samples.txt").read_text().startswith("=== step 10\nabc")
+    refused = charlm("train", text_file, *options, "--sample-prefix", "axy", "-o", "other")
+    assert (refused.code, refused.err.splitlines()[-1]) == (
+        3, "Error: --sample-prefix has what the text has not: 'x' U+0078 LATIN SMALL LETTER X, "
+        "'y' U+0079 LATIN SMALL LETTER Y; leave it out",
+    )  # fmt: skip
+    assert not Path("other").exists()
+    resumed = ["--resume", "run", "--max-steps", "40", "--sample-prefix", "de"]
+    assert charlm("train", *resumed).code == 0
+    assert "=== step 30\nde" in Path("run/samples.txt").read_text()
 
 
 def test_the_run_of_a_hidden_text_is_found_again(

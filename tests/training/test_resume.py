@@ -156,7 +156,7 @@ def test_a_run_by_time_is_extended_by_more_time(
     assert json.loads(result.out)["steps"] > 20
     assert len(Path("a/metrics.jsonl").read_text().splitlines()) > before
     again = charlm("train", "--resume", "a", "--time", "1s")
-    assert (again.code, len(again.err.splitlines())) == (2, 4)
+    assert (again.code, len(again.err.splitlines())) == (2, 5)
     assert "trained for" in again.err
 
 

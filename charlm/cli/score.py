@@ -4,19 +4,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from charlm.cli.inputs import load_run, need_direction, refuse_folders_of_ours
-from charlm.cli.options import changes_of, json_option, model_option
+from charlm.cli.options import json_option, model_option
 from charlm.cli.output import note, print_json, show, show_painted, terminal_width
 from charlm.cli.pages import check_page, write_page
 from charlm.errors import DataError, UsageError
-from charlm.settings import configured
 
 if TYPE_CHECKING:
-    from charlm.config import TextConfig
     from charlm.data.vocab import Vocab
     from charlm.evaluation.lines import LineReader, ReadLine, Total
     from charlm.run import Run
@@ -58,14 +56,14 @@ class Show(NamedTuple):
     help="Write the heat-map as a page, with what the model expected.",
 )  # fmt: skip
 @click.option(
-    "--encoding", "text__encoding", metavar="NAME",
+    "--encoding", metavar="NAME",
     help="How FILE is encoded.  [default: as the run's text was]",
 )  # fmt: skip
 @json_option
 def score(
     file: str, model: str | None, carry: bool, eol: bool, per_char: bool, tsv: bool,
-    unbuffered: bool, heatmap: bool, underline: bool, html: Path | None, as_json: bool,
-    **options: Any,
+    unbuffered: bool, heatmap: bool, underline: bool, html: Path | None, encoding: str | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Score each line of FILE (- for standard input): a line out for each line in, as they come.
 
@@ -84,7 +82,6 @@ def score(
         check_page(html)
     run = load_run(model)
     need_direction(run, bidirectional=False)
-    config = configured(run.config, changes_of(options)).text
     refuse_folders_of_ours((file,))
     from charlm.evaluation.lines import Total, reader_of
     from charlm.generation.blas import one_thread
@@ -99,7 +96,7 @@ def score(
         shown = _rows(run, reader, as_json=as_json, tsv=tsv, per_token=per_char)
     one_by_one = unbuffered or (file == "-" and sys.stdin.isatty())
     with one_thread():
-        for group in _read(file, reader, config, carry=carry, one_by_one=one_by_one):
+        for group in _read(file, encoding, run, reader, carry=carry, one_by_one=one_by_one):
             for line in group:
                 total.add(line.score)
                 if total.lines == 1:
@@ -124,13 +121,20 @@ def _check_together(chosen: list[str], per_char: bool) -> None:
 
 
 def _read(
-    file: str, reader: "LineReader", config: "TextConfig", *, carry: bool, one_by_one: bool
+    file: str,
+    encoding: str | None,
+    run: "Run",
+    reader: "LineReader",
+    *,
+    carry: bool,
+    one_by_one: bool,
 ) -> Iterator[list["ReadLine"]]:
     """The lines in groups, each of which can be shown before the next is read."""
     from charlm.data.stream import lines_of, read_once
     from charlm.evaluation.lines import groups
 
-    lines = lines_of(read_once(file, config.encoding), config)
+    config = run.config.text
+    lines = lines_of(read_once(file, encoding or config.encoding), config)
     if carry:
         yield from ([line] for line in reader.in_order(lines))
         return

@@ -98,6 +98,8 @@ class Recorder:
 
     def finish(self, trainer: Trainer) -> None:
         """Called once, however training ended: nothing that was learned is lost."""
+        if trainer.finished and trainer.config.training.sample_prefix:
+            self.sample_due(trainer)  # asked for, even where no milestone was reached
         self.checkpoint_due(trainer)
         if not self._saved_model:
             self.save_model(trainer, None)

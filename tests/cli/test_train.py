@@ -276,7 +276,8 @@ def test_samples_continue_a_prefix_as_the_model_reads_it(
 ) -> None:
     options = [*tiny_options, "--sample-every", "10", "--lowercase"]
     assert charlm("train", text_file, *options, "--sample-prefix", "ABC", "-o", "run").code == 0
-    assert Path("run/samples.txt").read_text().startswith("=== step 10\nabc")
+    samples = Path("run/samples.txt").read_text()
+    assert re.findall(r"=== step (\d+)\nabc", samples) == ["10", "20"]
     refused = charlm("train", text_file, *options, "--sample-prefix", "axy", "-o", "other")
     assert (refused.code, refused.err.splitlines()[-1]) == (
         3, "Error: --sample-prefix has what the text has not: 'x' U+0078 LATIN SMALL LETTER X, "

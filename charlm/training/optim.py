@@ -123,8 +123,10 @@ class SOAP(AdamW):
         parameter.mul_(1 - rate * decay).add_(_whole(_blocks(turned) @ basis.mT))
         step = int(state["step"].item())
         if step % LOOK_EVERY == 0:
-            state["gram"].lerp_(blocks.mT @ blocks, LOOK)
-        if step % TURN_EVERY == 0:
+            # The mean of the first looks: the one gradient that the basis began with is no guide.
+            share = max(LOOK, 1 / (1 + step // LOOK_EVERY))
+            state["gram"].lerp_(blocks.mT @ blocks, share)
+        if step % TURN_EVERY == 0 or step.bit_count() == 1:  # often, at first: at 1, 2, 4, 8, …
             # Towards the eigenvectors by the power method, from those before.
             product = state["gram"] @ basis
             state["basis"] = _on_cpu(lambda product: torch.linalg.qr(product)[0], product)

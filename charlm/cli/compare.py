@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from charlm.cli.completion import complete_files, complete_runs
 from charlm.cli.inputs import load_run, need_direction, refuse_folders_of_ours
 from charlm.cli.options import json_option
 from charlm.cli.output import note, print_json, show, terminal_width
-from charlm.cli.score_rows import fitted
 from charlm.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ HEADER = f"{'A bits':>8} {'B bits':>8} {'better by':>10} {'A unknown':>9} {'B un
 
 
 @click.command()
-@click.argument("a")
-@click.argument("b")
-@click.argument("text")
+@click.argument("a", shell_complete=complete_runs)
+@click.argument("b", shell_complete=complete_runs)
+@click.argument("text", shell_complete=complete_files)
 @click.option("--encoding", metavar="NAME", help="How TEXT is encoded.  [default: as A's text was]")
 @json_option
 def compare(a: str, b: str, text: str, encoding: str | None, as_json: bool) -> None:
@@ -110,6 +110,8 @@ def _compared(text: str, runs: tuple["Run", "Run"], encoding: str) -> Iterator[C
 
 def _row(line: Compared, cells: int | None) -> str:
     """cells: of the terminal that it is for; the text is cut to the room that it leaves."""
+    from charlm.cli.score_rows import fitted
+
     a, b, by = (
         "-" if value is None else f"{value:.4f}"
         for value in (line.a.bits_per_token, line.b.bits_per_token, line.by)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from charlm.cli.completion import complete_runs
 from charlm.cli.inputs import find_run
 from charlm.cli.output import note, show
 from charlm.errors import ModelError, UsageError
@@ -18,7 +19,7 @@ KINDS = {"png": (b"\x89PNG",), "svg": (b"<?xml", b"<svg")}
 
 
 @click.command()
-@click.argument("runs", nargs=-1, metavar="[RUN...]")
+@click.argument("runs", nargs=-1, metavar="[RUN...]", shell_complete=complete_runs)
 @click.option(
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), default=Path("curves.svg"),
     help="The picture to write, as .svg or .png.  [default: curves.svg]",

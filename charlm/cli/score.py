@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from charlm.cli.completion import complete_files
 from charlm.cli.inputs import load_run, need_direction, refuse_folders_of_ours
 from charlm.cli.options import json_option, model_option
 from charlm.cli.output import note, print_json, show, show_painted, terminal_width
@@ -32,7 +33,7 @@ class Show(NamedTuple):
 
 
 @click.command()
-@click.argument("file", default="-")
+@click.argument("file", default="-", shell_complete=complete_files)
 @model_option
 @click.option(
     "--carry", is_flag=True,

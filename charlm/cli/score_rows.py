@@ -11,6 +11,7 @@ from typing import Any
 from charlm.cli.vocab import escaped
 from charlm.data.text import ACTIVE, for_terminal, tokenize
 from charlm.evaluation.lines import ReadLine
+from charlm.views.cells import shortened
 
 # What would end a field or a row, or is an escape.
 _BREAKING = re.compile(ACTIVE.pattern[:-1] + "\t\n\u2028\u2029\\\\]")
@@ -88,17 +89,7 @@ def bits_of(line: ReadLine) -> list[float | None]:
 
 def fitted(text: str, cells: int) -> str:
     """As much of the text as the room on a terminal's row holds, with a sign where it goes on."""
-    from wcwidth import iter_graphemes, wcswidth
-
-    kept, room = list[str](), max(LEAST_CELLS, cells)
-    for grapheme in iter_graphemes(for_terminal(text).replace("\t", " ")):
-        room -= max(0, wcswidth(grapheme))
-        kept.append(grapheme)
-        if room < 0:
-            while room < 1:
-                room += max(0, wcswidth(kept.pop()))
-            return "".join(kept) + "…"
-    return "".join(kept)
+    return shortened(for_terminal(text).replace("\t", " "), max(LEAST_CELLS, cells))
 
 
 def _short(value: float) -> str:

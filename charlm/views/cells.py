@@ -10,12 +10,12 @@ def figure(value: float, decimals: int = 3) -> str:
 
 def shortened(text: str, size: int) -> str:
     """As much of a text as fits in `size` cells, one at least, and … where that is not all."""
-    if width(text) <= size:
-        return text
-    kept, used = [], 0
+    kept, used = list[str](), 0
     for grapheme in iter_graphemes(text):
         used += width(grapheme)
-        if used > size - 1:
-            break
         kept.append(grapheme)
-    return "".join(kept) + "…"
+        if used > size:
+            while used > size - 1:
+                used -= width(kept.pop())
+            return "".join(kept) + "…"
+    return text

@@ -213,8 +213,8 @@ def test_row_27_nothing_that_a_stranger_chose_reaches_a_terminal(
     )  # fmt: skip
     for command in commands:
         written = on_a_terminal(*map(str, command))
-        # What draws a bar: carriage returns, and the cursor up or a line cleared.
-        drawn = re.sub("\x1b\\[[AK]|\r", "", written)
+        # What draws a bar and rows: carriage returns, the cursor up, a line cleared, bold and dim.
+        drawn = re.sub("\x1b\\[([AK]|[012]m)|\r", "", written)
         assert not set(drawn) & ACTIVE_ALONE, command
         if "--json" in command:
             assert json.loads(drawn.splitlines()[-1]), command

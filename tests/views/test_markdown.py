@@ -23,7 +23,7 @@ def test_a_value_reads_as_it_is(text: str) -> None:
 def test_nothing_in_a_value_is_markup(text: str) -> None:
     written = literal(text)
     assert not re.search(r"[<>\n\u202e]", written)
-    bare = re.sub(r"\\[!-/:-@\[-`{-~]|&(?:amp|lt|gt);", "", written)
+    bare = re.sub(r"\\[!-/:-@\[-`{-~]|&(?:amp|lt|gt);", "·", written)
     assert not re.search(r"[\\`*_{}\[\]#|~$@^=&<>]|:\S|www\.", bare)
 
 

@@ -46,6 +46,7 @@ class StopSignals:
     def __init__(self, run: Path) -> None:
         """run: what is trained, for the message of a second SIGINT."""
         self.received: int | None = None
+        self._interrupted = False
         self._run = run
 
     def __enter__(self) -> "StopSignals":
@@ -59,11 +60,14 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        # A terminal that goes away may send SIGHUP beside a Ctrl-C, and that is no second one.
+        second = number == signal.SIGINT and self._interrupted
+        self._interrupted = self._interrupted or number == signal.SIGINT
         if self.received is None:
             self.received = number
             again = "; Ctrl-C again ends it at once" if number == signal.SIGINT else ""
             _say(f"stopping after this step, to save what was learned{again}")
-        elif number == signal.SIGINT and not importing(frame):
+        elif second and not importing(frame):
             raise Stopped(
                 number,
                 "stopped by Ctrl-C before all was saved; charlm train --resume "

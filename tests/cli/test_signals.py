@@ -145,5 +145,20 @@ def test_row_05_ctrl_c_is_answered_at_once_and_a_second_ends_at_once(
         stream.close()
 
 
+def test_row_05_a_ctrl_c_beside_another_signal_is_no_second_one(
+    tmp_path: Path, text_file: Path, tiny_options: list[str]
+) -> None:
+    run = tmp_path / "run"
+    child = start(*CHARLM, "train", str(text_file), *tiny_options, *ENDLESS, "-o", str(run))
+    metrics = run / "metrics.jsonl"
+    wait_for(lambda: metrics.exists() and metrics.stat().st_size > 0, child)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        child.send_signal(number)
+    _, err = child.communicate(timeout=30)
+    assert child.returncode in (129, 130)
+    assert " after step " in err
+    assert "before all was saved" not in err
+
+
 def test_nobody_who_handles_errors_takes_a_signal_for_one() -> None:
     assert not issubclass(Stopped, Exception | CharlmError)

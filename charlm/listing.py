@@ -135,7 +135,8 @@ def _at_a_glance(run: Run) -> Listed:
     point = ResumePoint.of(last, read_facts(last)) if exists(last) else None
     running = in_use(run.path)
     # Before the first validation there is no model yet, and that is no damage.
-    waits = (running or point is not None) and not exists(run.path / MODEL)
+    going = running or (point is not None and not point.finished)
+    waits = going and not exists(run.path / MODEL)
     facts = {} if waits else run.glance()
     if running:
         state = "running"

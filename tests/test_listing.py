@@ -106,6 +106,14 @@ def test_a_damaged_run_is_named_and_the_others_shown(copied, tmp_path: Path) -> 
         assert str(run.path) in run.problem
 
 
+def test_a_finished_run_without_a_model_is_damaged(copied, tmp_path: Path) -> None:
+    (copied("a") / MODEL).unlink()
+    [run] = runs_below(tmp_path / "runs")
+    assert run.state == "damaged"
+    assert run.problem is not None
+    assert MODEL in run.problem
+
+
 def test_runs_are_found_below_and_not_in_what_is_none(copied, tmp_path: Path) -> None:
     copied("deep/er/a")
     copied("b")

@@ -5,6 +5,7 @@ of the command line is the text written here; settings.py gives settings their v
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from charlm.errors import UsageError
@@ -13,6 +14,8 @@ from charlm.errors import UsageError
 LARGEST = 1_000_000
 # What torch takes for a seed.
 LARGEST_SEED = 2**64 - 1
+# Below which a training makes its run, where none is named.
+RUNS = Path("runs")
 # What ends a training; one of them at most.
 LIMITS = ("time", "epochs", "max_steps")
 
@@ -268,6 +271,12 @@ def check(config: Config) -> None:
     _check_model(config.model)
     _check_data(config.data)
     _check_training(config.training, config.model)
+
+
+def check_generation(generation: GenerationConfig) -> None:
+    """Refuse settings that contradict themselves. Raises UsageError."""
+    if "" in generation.stop:
+        raise UsageError("--stop needs a text that is not empty")
 
 
 def _check_model(model: ModelConfig) -> None:

@@ -16,6 +16,7 @@ A message is one line: what is wrong, where, and what to do.
 import re
 import shlex
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -60,6 +61,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 class DivergedError(CharlmError):
     exit_code = 7
+
+
+def need_extra(library: str, what: str) -> None:
+    """Raises UsageError where a library is missing that only `what` needs."""
+    if find_spec(library) is None:
+        raise UsageError(f"{what} needs {library}: pip install {library}")
 
 
 class Stopped(BaseException):

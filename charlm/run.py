@@ -28,8 +28,8 @@ from charlm.config import Config, ModelConfig
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.record import check_same, checked_record, corpus_record, find_corpus
 from charlm.data.text import check_text
-from charlm.data.vocab import Vocab
-from charlm.errors import CharlmError, ModelError
+from charlm.data.vocab import Vocab, unknown_in
+from charlm.errors import CharlmError, DataError, ModelError
 from charlm.model.shapes import check_shapes, expected_shapes
 from charlm.settings import configured, to_dict
 from charlm.storage.files import exists, is_file, is_folder, naming, refuse_links, write_json
@@ -152,6 +152,28 @@ def open_run(path: Path, corpus: Path | None = None) -> Run:
     if not is_file(path / VOCAB):
         raise ModelError(f"{path} is not a charlm run (it has no {VOCAB})")
     return Run(path, config, Vocab.load(path / VOCAB), checked, corpus)
+
+
+def need_direction(run: Run, *, bidirectional: bool) -> None:
+    """Refuse a model of the kind that the command cannot use. Raises ModelError."""
+    if run.config.model.bidirectional and not bidirectional:
+        raise ModelError(
+            f"{run.path} is a bidirectional model: it has read the characters after a gap, so it "
+            "can neither continue a text nor give a perplexity; use charlm fill"
+        )
+    if bidirectional and not run.config.model.bidirectional:
+        raise ModelError(
+            f"{run.path} reads from left to right alone, and cannot fill a gap from both sides; "
+            "train a model with --bidirectional, or use charlm generate"
+        )
+
+
+def check_known(text: str, run: Run, what: str, instead: str = "") -> None:
+    """Refuse a text with tokens that the model lacks, listing them. Raises DataError."""
+    if unknown := unknown_in(text, run.vocab):
+        raise DataError(
+            f"{what} has what {run.path} does not know: {unknown}; leave it out{instead}"
+        )
 
 
 # What a model says of itself, beside what was measured.

@@ -14,10 +14,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from charlm.config import SECTIONS, Config
+from charlm.config import SECTIONS, Config, check
 from charlm.errors import UsageError
 
 Nested = Mapping[str, Mapping[str, Any]]
+# Section -> key -> value.
+Changes = dict[str, dict[str, Any]]
 
 
 def fields_of(section: str) -> dict[str, dataclasses.Field[Any]]:
@@ -148,3 +150,38 @@ def read_toml(path: Path) -> dict[str, Any]:
 def to_dict(config: Any) -> dict[str, Any]:
     """A config, or one section of it, as plain JSON values."""
     return dataclasses.asdict(config)
+
+
+def merged(*parts: Changes) -> Changes:
+    """Changes put together; the later ones win."""
+    result: Changes = {}
+    for part in parts:
+        for section, values in part.items():
+            if not isinstance(values, dict):
+                raise UsageError(f"{section} is no section; write [{section}] above its settings")
+            result.setdefault(section, {}).update(values)
+    return result
+
+
+def resolved(given: Changes, base: Config | None = None) -> Config:
+    """The complete settings, of those that were given. Raises UsageError.
+
+    base: what was not given is as in that.
+    """
+    config = configured(base or Config(), given)
+    if base is None:
+        config = _sizes_agreed(config, given)
+    check(config)
+    return config
+
+
+def _sizes_agreed(config: Config, given: Changes) -> Config:
+    """A tied model with one size as the other where one of them, or both, were left open."""
+    model, of_model = config.model, given.get("model", {})
+    if not model.tied or {"hidden_size", "embedding_size"} <= of_model.keys():
+        return config
+    if "embedding_size" not in of_model:
+        return configured(config, {"model": {"embedding_size": model.output_size}})
+    if model.proj_size or not model.embedding_size:
+        return config
+    return configured(config, {"model": {"hidden_size": model.embedding_size}})

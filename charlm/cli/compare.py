@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from charlm.cli.completion import complete_files, complete_runs
-from charlm.cli.inputs import load_run, need_direction, refuse_folders_of_ours
+from charlm.cli.inputs import load_run
 from charlm.cli.options import json_option
 from charlm.cli.output import note, print_json, show, terminal_width
+from charlm.data.inputs import refuse_folders_of_ours
 from charlm.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def compare(a: str, b: str, text: str, encoding: str | None, as_json: bool) -> N
     With --json, an object a line: line, text, A and B (bits_per_char, characters, unknown), better
     ("A", "B", or null where they are even), by; at the end one for all, its line null, which also
     tells lines, and of A and B run and better_lines."""
+    from charlm.run import need_direction
+
     runs = load_run(a), load_run(b)
     for run in runs:
         need_direction(run, bidirectional=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from charlm.cli.inputs import RUNS
+from charlm.config import RUNS
 
 CONFIGS = Path("configs")
 # What a shell would take for its own.

@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.completion import complete_files
-from charlm.cli.inputs import (
-    corpus_among,
-    load_run,
-    need_direction,
-    reading_bar,
-    source_of,
-)
+from charlm.cli.inputs import load_run
 from charlm.cli.options import (
     changes_of,
     corpus_option,
@@ -25,8 +19,10 @@ from charlm.cli.options import (
     setting_options,
 )
 from charlm.cli.output import note, print_json, show
+from charlm.cli.told import reading_bar
 from charlm.config import Config
-from charlm.errors import CharlmError, DataError, ModelError, UsageError, typed
+from charlm.data.inputs import corpus_among
+from charlm.errors import CharlmError, UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
@@ -75,6 +71,9 @@ def evaluate(
     """Score TEXT (a file, a folder, - or a corpus), or a part of the corpus that the model was
     trained on: perplexity, bits and nats per character, in one pass with the state carried; beside
     it, the perplexity of simple models of the same training text."""
+    from charlm.evaluation.texts import ids_to_score
+    from charlm.run import need_direction
+
     run = load_run(model, corpus)
     need_direction(run, bidirectional=False)
     config = configured(run.config, changes_of(options))
@@ -84,7 +83,7 @@ def evaluate(
     device = options["training__device"] or Config().training.device
     # Opened before the work, which would be lost if there were none.
     train = run.open_corpus().split("train") if dynamic else None
-    ids, split = _read(text, split, run, config)
+    ids, split = ids_to_score(text, split, run, config, reading_bar)
     from charlm.evaluation import evaluator
     from charlm.model.network import open_model
 
@@ -170,50 +169,3 @@ def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
                 note(f"scoring{one}: {scored:,} of {total:,}")
 
         yield on_scored
-
-
-def _read(
-    text: str | None, split: str | None, run: "Run", config: Config
-) -> tuple[Any, str | None]:
-    """The ids to score, and the name of the part they are, where they are one."""
-    if text is None:
-        split = split or "valid"
-        return _part(run.open_corpus(), split), split
-    folder = corpus_among((text,))
-    if folder is None:
-        if split:
-            raise UsageError("--split names a part of a corpus; TEXT is a text")
-        return _encode(text, run, config), None
-    from charlm.data.corpus import open_corpus
-
-    corpus = open_corpus(folder)
-    if corpus.vocab.tokens != run.vocab.tokens:
-        raise ModelError(
-            f"{folder} has another vocabulary than {run.path}; prepare it with "
-            f"--vocab {typed(run.path / 'vocab.json')}"
-        )
-    split = split or "valid"
-    return _part(corpus, split), split
-
-
-def _part(corpus: Any, split: str) -> Any:
-    if not corpus.splits[split]:
-        raise DataError(f"{corpus.folder} has no {split} part (see --val-frac and --test-frac)")
-    return corpus.split(split)
-
-
-def _encode(text: str, run: "Run", config: Config) -> Any:
-    import numpy as np
-
-    from charlm.data.text import clean
-
-    source = source_of((text,), config)
-    with reading_bar(source.name) as progress:
-        parts = [run.vocab.encode("")]
-        for piece in clean(source.read(), config.text):
-            parts.append(run.vocab.encode(piece))
-            progress(len(piece.encode("utf-8", "surrogatepass")))
-    ids = np.concatenate(parts)
-    if len(ids) < 2:
-        raise DataError(f"{text}: the text has {len(ids)} tokens, need at least 2 to score")
-    return ids

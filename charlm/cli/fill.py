@@ -1,19 +1,14 @@
 """charlm fill"""
 
-import dataclasses
 import re
-from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.inputs import check_known, load_run, need_direction, source_of
+from charlm.cli.inputs import load_run
 from charlm.cli.options import json_option, model_option
 from charlm.cli.output import print_json, show
 from charlm.config import GenerationConfig
-from charlm.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from charlm.run import Run
+from charlm.data.inputs import source_of
 
 # As of `charlm generate`.
 MOST = GenerationConfig.__dataclass_fields__["num_samples"].metadata["limits"]["at_most"]
@@ -39,13 +34,15 @@ def fill(
     model.
 
     Every _ is one character to find; at word level, a run of them is one word."""
-    if len(mask) != 1:
-        raise UsageError(f"--mask {mask!r}: it must be one character")
+    from charlm.generation.gaps import check_mask, read_gaps
+    from charlm.run import need_direction
+
+    check_mask(mask)
     run = load_run(model)
     need_direction(run, bidirectional=True)
     if text == "-":
         text = "".join(source_of((text,), run.config).read())
-    ids = _read(text, mask, run)
+    ids = read_gaps(text, mask, run)
     from charlm.generation.filler import Filler
     from charlm.model.network import open_model
 
@@ -64,24 +61,3 @@ def fill(
 def _on_one_line(text: str) -> str:
     """With escapes for its line breaks, of every kind that a reader of lines may know."""
     return _BREAK.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
-def _read(text: str, mask: str, run: "Run") -> list[int | None]:
-    """The ids of the text, None for each gap. Raises DataError if it has none."""
-    from charlm.data.text import clean_text
-
-    # The edges of a piece are no edges of a line: nothing is stripped there.
-    cleaning = dataclasses.replace(run.config.text, strip_lines=False)
-    ids: list[int | None] = []
-    # The line break that ends it is the shell's or the file's.
-    text = re.sub(r"(\r\n|\n|\r)\Z", "", text)
-    for k, piece in enumerate(re.split(f"({re.escape(mask)}+)", text)):
-        if k % 2:
-            ids += [None] * (len(piece) if run.vocab.level == "char" else 1)
-            continue
-        cleaned = clean_text(piece, cleaning)
-        check_known(cleaned, run, "the text")
-        ids += [int(i) for i in run.vocab.encode(cleaned)]
-    if None not in ids:
-        raise DataError(f"the text has no gap: mark what is to be filled with {mask!r} (--mask)")
-    return ids

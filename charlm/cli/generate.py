@@ -1,21 +1,15 @@
 """charlm generate"""
 
-import secrets
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from charlm.cli.completion import complete_files
-from charlm.cli.inputs import (
-    check_known,
-    load_run,
-    need_direction,
-    source_of,
-)
+from charlm.cli.inputs import load_run
 from charlm.cli.options import (
     changes_of,
     corpus_option,
@@ -24,21 +18,20 @@ from charlm.cli.options import (
     setting_options,
 )
 from charlm.cli.output import note, print_json, show
-from charlm.config import Config, GenerationConfig
-from charlm.errors import ModelError, UsageError
+from charlm.config import Config, GenerationConfig, check_generation
+from charlm.data.inputs import source_of
+from charlm.errors import UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
     from charlm.data.vocab import Ids
     from charlm.generation.novelty import Novelty
-    from charlm.generation.sampler import Engine, Sample
+    from charlm.generation.sampler import Sample
     from charlm.run import Run
 
 # On a pipe, text is passed on at least this often; on a terminal, at once.
 FLUSH_SECONDS = 0.05
 SEPARATOR = "-" * 8
-# A shorter one would be over before it is known how many threads pay.
-LONG_TEXT = 10_000
 # Of a text's characters: where as many are backslashes, as in source code, \n is meant as typed.
 CODE_SHARE = 0.001
 
@@ -79,7 +72,8 @@ def generate(
 
     A run may have been trained with a [generation] of its own: its settings are then the defaults,
     in place of those shown here."""
-    from charlm.generation.sampler import Sampler
+    from charlm.generation.writer import Writer, engine_of
+    from charlm.run import need_direction
 
     run = load_run(model, corpus)
     need_direction(run, bidirectional=False)
@@ -89,16 +83,12 @@ def generate(
     options["generation__stop"] = tuple(stops)
     config = configured(run.config, changes_of(options))
     settings = config.generation
-    if "" in settings.stop:
-        raise UsageError("--stop needs a text that is not empty")
+    check_generation(settings)
     if options["text__encoding"] and prefix_file is None:
         raise UsageError("--encoding is how the prefix file is encoded: it goes with --prefix-file")
     shown, ids = _read_prefix(prefix, prefix_file, run, config)
-    seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
-    engine = _engine(run, device)
-    sampler = Sampler(engine, run.vocab, settings, scored=as_json)
-    samples = sampler.start(ids)
-    stream = _threaded(engine, settings, sampler.stream(ids, samples, seed))
+    writer = Writer(run, settings, engine_of(run, device), scored=as_json)
+    samples, stream = writer.write(ids)
     # Opened beforehand: where it is gone, nothing is generated for nothing.
     training = run.open_corpus().split("train") if report else None
     streams = len(samples) == 1 and not no_stream and not as_json
@@ -109,13 +99,13 @@ def generate(
     novelties = _novelties(samples, run, training)
     for number, (sample, novel) in enumerate(zip(samples, novelties, strict=True)):
         if as_json:
-            _print_json(shown, sample, seed, novel)
+            _print_json(shown, sample, writer.seed, novel)
             continue
         if not streams:
             _print_whole(shown, sample, separate=number > 0)
         if novel:
             note(f"  {novel}")
-    _check_finished(samples, run)
+    writer.check_finished(samples)
 
 
 def _as_meant(text: str, option: str, escapes: bool, run: "Run") -> str:
@@ -138,16 +128,6 @@ def _as_meant(text: str, option: str, escapes: bool, run: "Run") -> str:
     return text
 
 
-def _check_finished(samples: "list[Sample]", run: "Run") -> None:
-    """Raises ModelError where the model could not go on."""
-    ended = [len(sample.text) for sample in samples if sample.stop_reason == "overflow"]
-    if ended:
-        raise ModelError(
-            f"{run.path}: the state of this model grows beyond all bounds as it reads on (here, "
-            f"{min(ended)} characters after the prefix): it has not learned to write longer texts"
-        )
-
-
 def _novelties(
     samples: "list[Sample]", run: "Run", training: "Ids | None"
 ) -> "Sequence[Novelty | None]":
@@ -158,52 +138,17 @@ def _novelties(
     return novelty([sample.text for sample in samples], run.vocab, training)
 
 
-def _engine(run: "Run", device: str | None) -> "Engine":
-    """NumPy on a CPU, without waiting for torch; else torch on the device."""
-    if device in (None, "cpu"):
-        from charlm.generation.stepper import Stepper
-
-        return Stepper(run.config.model, run.weights)
-    from charlm.generation.torch_stepper import TorchStepper
-    from charlm.model.network import open_model
-
-    return TorchStepper(open_model(run, device))
-
-
-def _threaded(
-    engine: "Engine", settings: GenerationConfig, stream: Iterator[tuple[int, str]]
-) -> Iterator[tuple[int, str]]:
-    """A long text by as many of NumPy's threads as pay."""
-    from charlm.generation.stepper import Stepper
-
-    if settings.length * settings.num_samples < LONG_TEXT or not isinstance(engine, Stepper):
-        return stream
-    from charlm.generation.blas import in_fitting_threads
-
-    return in_fitting_threads(engine, settings.num_samples, stream)
-
-
 def _read_prefix(
     prefix: str | None, prefix_file: str | None, run: "Run", config: Config
 ) -> tuple[str, list[int]]:
     """The prefix as the model reads it, and its ids. Raises DataError for unknown characters."""
-    from charlm.data.text import clean_text, detokenize, tokenize
-    from charlm.data.vocab import UNK_ID
+    from charlm.generation.writer import read_prefix
 
     if prefix is not None and prefix_file is not None:
         raise UsageError("--prefix and --prefix-file both give the prefix: use one")
     if prefix_file is not None:
         prefix = "".join(source_of((prefix_file,), config).read())
-    level = run.config.text.level
-    # As the model reads it: words with one space between.
-    text = detokenize(tokenize(clean_text(prefix or "", run.config.text), level), level)
-    if config.generation.on_unknown == "error":
-        check_known(text, run, "the prefix", ", or add --on-unknown skip or replace")
-    ids = [int(i) for i in run.vocab.encode(text)]
-    if config.generation.on_unknown == "skip":
-        ids = [i for i in ids if i != UNK_ID]
-        text = run.vocab.decode(ids)
-    return text, ids
+    return read_prefix(prefix or "", run, config.generation.on_unknown)
 
 
 def _print_as_it_comes(prefix: str, stream: Any, out: TextIO) -> None:

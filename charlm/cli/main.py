@@ -10,9 +10,9 @@ import sys
 import time
 from types import FrameType
 
-from charlm.cli.ahead import still_importing
 from charlm.cli.streams import ClosedPipe, open_streams
 from charlm.errors import Stopped
+from charlm.training.ahead import still_importing
 from charlm.training.signals import heeded, importing
 
 # The command's own beginning: `train --time` counts from here, imports included.

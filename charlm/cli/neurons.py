@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from charlm.cli.completion import complete_files, complete_runs_or_files
-from charlm.cli.inputs import load_run, reading_bar, source_of
+from charlm.cli.inputs import load_run
 from charlm.cli.options import corpus_option, json_option, model_option
 from charlm.cli.output import note, print_json, show
 from charlm.cli.pages import check_page, write_page
+from charlm.cli.told import reading_bar
+from charlm.data.inputs import source_of
 from charlm.errors import DataError, ModelError, UsageError, typed
 from charlm.views.unit_row import UnitRow
 

@@ -7,12 +7,10 @@ from typing import Any, TypeVar
 import click
 
 from charlm.cli.completion import complete_files, complete_runs
-from charlm.config import LIMITS, Config, check
-from charlm.errors import UsageError
-from charlm.settings import configured, fields_of, parse_assignment, read_toml, type_of
+from charlm.config import LIMITS
+from charlm.settings import Changes, fields_of, merged, parse_assignment, read_toml, type_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Changes = dict[str, dict[str, Any]]
 
 # Second names, and the short ones.
 ALIASES = {
@@ -89,17 +87,6 @@ def changes_of(options: dict[str, Any]) -> Changes:
     return changes
 
 
-def merged(*parts: Changes) -> Changes:
-    """Changes put together; the later ones win."""
-    result: Changes = {}
-    for part in parts:
-        for section, values in part.items():
-            if not isinstance(values, dict):
-                raise UsageError(f"{section} is no section; write [{section}] above its settings")
-            result.setdefault(section, {}).update(values)
-    return result
-
-
 def given_changes(
     options: dict[str, Any], config_file: Path | None, assignments: tuple[str, ...]
 ) -> Changes:
@@ -111,34 +98,6 @@ def given_changes(
         kept = {key: value for key, value in filed["training"].items() if key not in LIMITS}
         filed = {**filed, "training": kept}
     return merged(filed, typed)
-
-
-def resolve(
-    options: dict[str, Any],
-    *,
-    base: Config | None = None,
-    config_file: Path | None = None,
-    assignments: tuple[str, ...] = (),
-) -> tuple[Config, Changes]:
-    """The complete settings, and those that were given. Raises UsageError."""
-    given = given_changes(options, config_file, assignments)
-    config = configured(base or Config(), given)
-    if base is None:
-        config = _sizes_agreed(config, given)
-    check(config)
-    return config, given
-
-
-def _sizes_agreed(config: Config, given: Changes) -> Config:
-    """A tied model with one size as the other where one of them, or both, were left open."""
-    model, of_model = config.model, given.get("model", {})
-    if not model.tied or {"hidden_size", "embedding_size"} <= of_model.keys():
-        return config
-    if "embedding_size" not in of_model:
-        return configured(config, {"model": {"embedding_size": model.output_size}})
-    if model.proj_size or not model.embedding_size:
-        return config
-    return configured(config, {"model": {"hidden_size": model.embedding_size}})
 
 
 def began() -> float:

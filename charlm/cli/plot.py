@@ -1,18 +1,13 @@
 """charlm plot"""
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from charlm.cli.completion import complete_runs
 from charlm.cli.inputs import find_run
 from charlm.cli.output import note, show
-from charlm.errors import ModelError, UsageError
-
-if TYPE_CHECKING:
-    from charlm.run import Run
+from charlm.errors import UsageError, need_extra
 
 # How a picture begins, by the end of its name.
 KINDS = {"png": (b"\x89PNG",), "svg": (b"<?xml", b"<svg")}
@@ -37,64 +32,16 @@ def plot(runs: tuple[str, ...], output: Path, over: str) -> None:
 
     Without RUN: $CHARLM_MODEL, or the newest run below ./runs."""
     from charlm.storage.files import write_bytes
+    from charlm.views.plot import picture_of
 
     need_extra("matplotlib", "charlm plot")
     kind = _kind(output)
     paths = [Path(name) for name in runs] or [find_run(None)]
-    picture, missing = _picture(paths, kind, [str(path) for path in paths], over == "seconds")
+    picture, missing = picture_of(paths, kind, [str(path) for path in paths], over == "seconds")
     write_bytes(output, picture, follow=True)
     if missing:
         note(f"note: no font here has {missing}: they are boxes in the picture, but not in an .svg")
     show(f"{output}\n")
-
-
-def need_extra(library: str, what: str) -> None:
-    """Raises UsageError where a library is missing that only `what` needs."""
-    if find_spec(library) is None:
-        raise UsageError(f"{what} needs {library}: pip install {library}")
-
-
-def add_curves(run: Path) -> None:
-    """Draw a finished training into its run, where there is matplotlib to draw with and a log to be
-    drawn; whatever goes wrong, the training is done."""
-    from charlm.run import CURVES, METRICS
-    from charlm.storage.files import is_file, write_bytes
-
-    try:
-        if find_spec("matplotlib") is None or not is_file(run / METRICS):
-            return
-        picture, _ = _picture([run], "svg", [run.resolve().name], by_time=True)
-        write_bytes(run / CURVES, picture)
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())
-        note(f"Warning: no {CURVES} is drawn in {run}: {reason}")
-
-
-def _picture(paths: list[Path], kind: str, names: list[str], by_time: bool) -> tuple[bytes, str]:
-    """See `views.curves.picture`. Raises ModelError for runs that cannot stand in one picture."""
-    from charlm.course import read_course
-    from charlm.run import open_run
-    from charlm.views.curves import Curve, picture
-
-    opened = [open_run(path) for path in paths]
-    kinds = [_bits(run) for run in opened]
-    for run, bits in zip(opened, kinds, strict=True):
-        if bits != kinds[0]:
-            raise ModelError(
-                f"{run.path} has {bits}, {opened[0].path} {kinds[0]}: draw a picture of each"
-            )
-    curves: list[Curve] = [
-        Curve(name, read_course(run.path), run.corpus_record["splits"]["train"])
-        for name, run in zip(names, opened, strict=True)
-    ]
-    unit = "character" if opened[0].vocab.level == "char" else "word"
-    return picture(curves, kind=kind, by_time=by_time, bits=kinds[0], unit=unit)
-
-
-def _bits(run: "Run") -> str:
-    """What the figures of a run are."""
-    masked = "masked " if run.config.model.bidirectional else ""
-    return f"bits per {masked}{'character' if run.vocab.level == 'char' else 'word'}"
 
 
 def _kind(output: Path) -> str:

@@ -7,9 +7,11 @@ from typing import Any
 import click
 
 from charlm.cli.completion import complete_files
-from charlm.cli.inputs import build, load_vocab, measured_text, seconds_since, texts_of
-from charlm.cli.options import TEXT_SETTINGS, force_option, json_option, resolve, setting_options
+from charlm.cli.options import TEXT_SETTINGS, changes_of, force_option, json_option, setting_options
 from charlm.cli.output import print_json, show
+from charlm.cli.told import Told
+from charlm.data.inputs import load_vocab, texts_of
+from charlm.settings import resolved
 
 
 @click.command()
@@ -28,18 +30,23 @@ def preprocess(
 ) -> None:
     """Read INPUT (files, folders, or - for standard input), clean it, build its vocabulary, and
     save it encoded and split, ready for charlm train."""
-    from charlm.data.corpus import HEADER
+    from charlm.data.corpus import HEADER, write_corpus
+    from charlm.data.measure import measure
     from charlm.storage.folders import new_folder, try_output
 
-    config, _ = resolve(options)
+    config, told = resolved(changes_of(options)), Told()
     try_output(output, replace=force, marks=(HEADER,))
     vocab = load_vocab(Path(config.data.vocab)) if config.data.vocab else None
     source = texts_of(inputs, config)
     started = time.perf_counter()
-    measured = measured_text(source, config, vocab)
-    with new_folder(output, replace=force, marks=(HEADER,)) as folder:
-        corpus = build(source, config, folder, measured)
-    seconds = seconds_since(started)
+    with told.reading(source.name) as reading:
+        measured = measure(source, config.text, config.data, vocab, *reading)
+    with (
+        new_folder(output, replace=force, marks=(HEADER,)) as folder,
+        told.reading(source.name) as reading,
+    ):
+        corpus = write_corpus(source, config.text, config.data, folder, measured, *reading)
+    seconds = max(1e-9, time.perf_counter() - started)
     if as_json:
         print_json(
             {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from charlm.cli.inputs import RUNS
 from charlm.cli.options import json_option
 from charlm.cli.output import note, print_json, show, terminal_width
+from charlm.config import RUNS
 from charlm.errors import UsageError
 
 

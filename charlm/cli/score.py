@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from charlm.cli.completion import complete_files
-from charlm.cli.inputs import load_run, need_direction, refuse_folders_of_ours
+from charlm.cli.inputs import load_run
 from charlm.cli.options import json_option, model_option
 from charlm.cli.output import note, print_json, show, show_painted, terminal_width
 from charlm.cli.pages import check_page, write_page
+from charlm.data.inputs import refuse_folders_of_ours
 from charlm.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def score(
     _check_together([name for name, given in shows.items() if given], per_char)
     if html:
         check_page(html)
+    from charlm.run import need_direction
+
     run = load_run(model)
     need_direction(run, bidirectional=False)
     refuse_folders_of_ours((file,))

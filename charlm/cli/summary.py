@@ -46,15 +46,15 @@ def yardstick(run: "Run") -> Yardstick | None:
     return Yardstick(unigram, order_5, "character" if run.vocab.level == "char" else "word")
 
 
-def summary(result: "Result", config: Config, to_beat: Yardstick | None) -> str:
+def summary(result: "Result", run: "Run") -> str:
     """Of a training that is done."""
     lines = str(result).split("\n")
-    if to_beat:
+    if to_beat := yardstick(run):
         lines.insert(1, to_beat.beside())
     if result.advice:
         lines.append(result.advice)
     lines += [f"run: {result.run}", "try next:"]
-    lines += [f"  {command}" for command in what_to_try(result.run, config)]
+    lines += [f"  {command}" for command in what_to_try(result.run, run.config)]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -8,28 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.completion import complete_files, complete_runs_or_files
-from charlm.cli.inputs import (
-    corpus_among,
-    counted,
-    find_run,
-    load_vocab,
-    source_of,
-    texts_of,
-)
-from charlm.cli.options import (
-    TEXT_SETTINGS,
-    force_option,
-    json_option,
-    resolve,
-    setting_options,
-)
+from charlm.cli.inputs import find_run
+from charlm.cli.options import TEXT_SETTINGS, changes_of, force_option, json_option, setting_options
 from charlm.cli.output import print_json, show
+from charlm.cli.told import Told
 from charlm.config import Config, TextConfig
+from charlm.data.inputs import corpus_among, load_vocab, source_of, texts_of
 from charlm.errors import ModelError, UsageError
+from charlm.settings import resolved
 from charlm.storage.files import write_json
 
 if TYPE_CHECKING:
-    from charlm.data.vocab import Vocab
+    from charlm.data.source import Source
+    from charlm.data.vocab import TokenCounter, Vocab
 
 
 @click.command()
@@ -63,7 +54,8 @@ def vocab(
         raise UsageError("--coverage and --diff: one at a time")
     if save:
         _check_place(save, force)
-    config, given = resolve(options)
+    given = changes_of(options)
+    config = resolved(given)
     opened, text = _open(path, config, bool(given))
     if save:
         write_json(save, opened.to_dict(), follow=True)
@@ -133,10 +125,17 @@ def _open(path: str | None, config: Config, given: bool) -> tuple["Vocab", TextC
 def _count(path: str, config: Config) -> "Vocab":
     from charlm.data.vocab import build_vocab, recounted
 
-    counter = counted(texts_of((path,), config), config.text).counter
+    counter = _counted(texts_of((path,), config), config.text)
     if config.data.vocab:
         return recounted(load_vocab(Path(config.data.vocab)), counter)
     return build_vocab(counter, min_freq=config.data.min_freq, reserve=config.data.reserve)
+
+
+def _counted(source: "Source", config: TextConfig) -> "TokenCounter":
+    from charlm.data.measure import count_tokens
+
+    with Told().reading(source.name) as reading:
+        return count_tokens(source, config, *reading).counter
 
 
 def _rows(vocab: "Vocab", top: int | None) -> Iterator[dict[str, Any]]:
@@ -178,7 +177,7 @@ def _show(vocab: "Vocab", top: int | None, separator: str | None) -> None:
 
 
 def _show_coverage(vocab: "Vocab", path: str, config: Config, as_json: bool) -> None:
-    counter = counted(source_of((path,), config), config.text).counter
+    counter = _counted(source_of((path,), config), config.text)
     lacking = {t: n for t, n in counter.frequencies.items() if t not in vocab.ids}
     ordered = dict(sorted(lacking.items(), key=lambda item: -item[1]))
     covered = counter.total - sum(lacking.values())

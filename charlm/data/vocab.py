@@ -250,3 +250,10 @@ def describe_token(token: str) -> str:
     if len(token) != 1:
         return repr(token)
     return f"{token!r} U+{ord(token):04X} {unicodedata.name(token, 'unnamed')}"
+
+
+def unknown_in(text: str, vocab: Vocab) -> str:
+    """The tokens of a cleaned text that a vocabulary lacks, told to people; "" where none is."""
+    unknown = vocab.unknown(text)
+    listed = ", ".join(describe_token(token) for token in unknown[:10])
+    return listed + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")

@@ -14,7 +14,7 @@ from charlm.model.network import weights_of
 from charlm.run import train_perplexity_name
 from charlm.training.checkpoint import save_checkpoint, save_model
 from charlm.training.logs import Logs
-from charlm.training.progress import Progress
+from charlm.training.reports import Reports
 from charlm.training.resume_point import ResumePoint
 from charlm.training.samples import sample
 from charlm.training.trainer import Trainer
@@ -24,10 +24,16 @@ LOSS_LINES = 200
 
 
 class Recorder:
-    """A `Watcher` that writes into a run folder and shows progress."""
+    """A `Watcher` that writes into a run folder and reports progress."""
 
     def __init__(
-        self, run: Path, trainer: Trainer, *, started: float, before: ResumePoint | None = None
+        self,
+        run: Path,
+        trainer: Trainer,
+        reports: Reports,
+        *,
+        started: float,
+        before: ResumePoint | None = None,
     ) -> None:
         """started: when the command began (`time.perf_counter`).
 
@@ -36,7 +42,7 @@ class Recorder:
         """
         self.run = run
         self.logs = Logs(run, before.logged if before else {})
-        self.progress = Progress(
+        self.progress = reports.training(
             trainer.limit.total, tokens_per_step=trainer.tokens_per_step, first_step=trainer.done,
             unit=trainer.unit, seen=self.logs.validations,
         )  # fmt: skip

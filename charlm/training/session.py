@@ -36,6 +36,7 @@ from charlm.training.checkpoint import (
 )
 from charlm.training.limits import limits_of
 from charlm.training.recorder import Recorder, score_facts
+from charlm.training.reports import Reports
 from charlm.training.resume_point import ResumePoint
 from charlm.training.signals import StopSignals
 from charlm.training.trainer import Best, Trainer
@@ -104,12 +105,14 @@ def train_run(
     started: float | None = None,
     corpus: Path | None = None,
     locked_already: bool = False,
+    reports: Reports,
 ) -> Result:
     """Train the run at `path`, as made by `save_run`.
 
     start_run: whose weights to start from. checkpoint: where to go on from, in a run begun before.
     started: when the command began (`time.perf_counter`). corpus: where the run's corpus is now,
     where the user says so. locked_already: the caller has the run's lock, and keeps it.
+    reports: is told how it goes.
     Raises Stopped, all saved, where a signal ended the training early.
     """
     started = time.perf_counter() if started is None else started
@@ -117,15 +120,15 @@ def train_run(
     threads = config.training.threads
     if threads is not None:
         threads = min(threads, usable_cores())  # it may have been begun on a larger machine
-    with StopSignals(path) as signals, computing(threads), lock:
+    with StopSignals(path, reports.stopping) as signals, computing(threads), lock:
         refuse_links_in(path)
         sweep(path / CHECKPOINTS, ours=True)
         run = open_run(path, corpus)
         if checkpoint:
             go_back_to(checkpoint)
-            trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), started)
+            trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), reports, started)
         else:
-            trainer, recorder = _begun(run, config, start_run, started)
+            trainer, recorder = _begun(run, config, start_run, reports, started)
         try:
             if not trainer.finished:
                 trainer.fit(recorder, lambda: signals.received is not None)
@@ -152,19 +155,19 @@ def train_run(
 
 
 def _begun(
-    run: Run, config: Config, start_run: Run | None, started: float
+    run: Run, config: Config, start_run: Run | None, reports: Reports, started: float
 ) -> tuple[Trainer, Recorder]:
     """Both at the first step; from the very beginning there is something to resume."""
     trainer = Trainer(config, run.open_corpus(), started=started)
     if start_run:
         load_weights(trainer.model, start_run.weights)
-    recorder = Recorder(run.path, trainer, started=started)
+    recorder = Recorder(run.path, trainer, reports, started=started)
     recorder.checkpoint_due(trainer)
     return trainer, recorder
 
 
 def _resumed(
-    run: Run, config: Config, checkpoint: Checkpoint, started: float
+    run: Run, config: Config, checkpoint: Checkpoint, reports: Reports, started: float
 ) -> tuple[Trainer, Recorder]:
     """Both as they were when the checkpoint was saved; the run gets its new limits."""
     point, asked = checkpoint.point, config
@@ -190,7 +193,7 @@ def _resumed(
         # Validated again, the weights of the resume point are the best there are.
         trainer.best = Best(failures=trainer.best.failures)
         point = replace(point, best_score=None)
-    recorder = Recorder(run.path, trainer, started=started, before=point)
+    recorder = Recorder(run.path, trainer, reports, started=started, before=point)
     if lost:
         recorder.warned(f"Warning: {lost}; it is made anew from the resume point")
         _make_model(trainer, recorder)

@@ -1,10 +1,8 @@
 """Stop on a signal between two steps, not inside one."""
 
-import contextlib
-import os
 import signal
-import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -43,11 +41,12 @@ class StopSignals:
     In a thread other than the main one, where Python allows no handlers, the block does nothing.
     """
 
-    def __init__(self, run: Path) -> None:
-        """run: what is trained, for the message of a second SIGINT."""
+    def __init__(self, run: Path, say: Callable[[str], None]) -> None:
+        """run: what is trained, for the message of a second SIGINT. say: is told, at once, that the
+        first signal has been heard."""
         self.received: int | None = None
         self._interrupted = False
-        self._run = run
+        self._run, self._say = run, say
 
     def __enter__(self) -> "StopSignals":
         self._before = {}
@@ -66,20 +65,10 @@ class StopSignals:
         if self.received is None:
             self.received = number
             again = "; Ctrl-C again ends it at once" if number == signal.SIGINT else ""
-            _say(f"stopping after this step, to save what was learned{again}")
+            self._say(f"stopping after this step, to save what was learned{again}")
         elif second and not importing(frame):
             raise Stopped(
                 number,
                 "stopped by Ctrl-C before all was saved; charlm train --resume "
                 f"{typed(self._run)} goes on from the last resume point",
             )
-
-
-def _say(message: str) -> None:
-    """A line on standard error, past Python's buffers, at which the signal may have come."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        start = ""
-        if sys.stderr.isatty():
-            # In the place of the bar, and of the ^C that the terminal puts behind it.
-            start = "\n" if os.environ.get("TERM") == "dumb" else "\r\x1b[K"
-        os.write(sys.stderr.fileno(), f"{start}{message}\n".encode())

@@ -113,7 +113,7 @@ def test_an_error_beside_an_import_ends_at_once_and_whole(tmp_path: Path) -> Non
 def test_an_import_ahead_that_fails_fails_where_it_is_needed(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time; time.sleep(0.3); done = True")
     script = (
-        "from charlm.cli.ahead import import_ahead, still_importing\n"
+        "from charlm.training.ahead import import_ahead, still_importing\n"
         "import_ahead('no_such_module'); import_ahead('slow')\n"
         "assert still_importing()\n"
         "import slow, time; assert slow.done\n"

@@ -89,7 +89,7 @@ def test_a_run_without_a_log_and_what_is_no_run_are_refused(
 def test_without_matplotlib_it_says_what_to_install(
     charlm: Charlm, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlm.cli.plot.find_spec", lambda name: None)
+    monkeypatch.setattr("charlm.errors.find_spec", lambda name: None)
     done = charlm("plot", trained)
     assert (done.code, done.err) == (
         2, "Error: charlm plot needs matplotlib: pip install matplotlib\n",
@@ -121,7 +121,7 @@ def test_curves_that_cannot_be_drawn_fail_no_training(
     assert done.err.splitlines()[-1] == (
         "Warning: no curves.svg is drawn in run: RuntimeError no ink"
     )
-    monkeypatch.setattr("charlm.cli.plot.find_spec", lambda name: None)
+    monkeypatch.setattr("charlm.views.plot.find_spec", lambda name: None)
     done = charlm("train", text_file, *tiny_options, "-o", "other")
     assert (done.code, "curves" in done.err) == (0, False)
     assert not Path("other/curves.svg").exists()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from charlm.cli.inputs import reading_bar
+from charlm.cli.told import reading_bar
 from charlm.data.text import for_terminal
 from charlm.run import open_run
 

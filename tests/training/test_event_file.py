@@ -127,7 +127,7 @@ def test_without_tensorboard_it_is_refused_and_a_run_that_had_it_goes_on_without
     def no_event(*arguments: Any) -> None:
         raise ImportError
 
-    monkeypatch.setattr("charlm.cli.plot.find_spec", find_none)
+    monkeypatch.setattr("charlm.errors.find_spec", find_none)
     monkeypatch.setattr("charlm.training.logs.EventFile", no_event)
     refused = charlm("train", text_file, "--tensorboard", "-o", "other")
     assert (refused.code, refused.err) == (

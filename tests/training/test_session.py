@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from charlm.cli.told import Told
 from charlm.data.corpus import Corpus
 from charlm.errors import Stopped
 from charlm.evaluation.evaluator import evaluate
@@ -17,6 +18,7 @@ from charlm.model.network import open_model
 from charlm.run import open_run, save_run
 from charlm.training.checkpoint import find_checkpoint
 from charlm.training.recorder import Recorder
+from charlm.training.reports import Silent
 from charlm.training.session import train_run
 from charlm.training.signals import StopSignals
 from charlm.training.trainer import Trainer
@@ -40,7 +42,7 @@ def prepare(
 
 def test_a_run_holds_what_it_should(prepare: Prepare) -> None:
     path, config = prepare(eval_every=5, sample_every=10)
-    result = train_run(path, config)
+    result = train_run(path, config, reports=Told())
     assert {p.name for p in path.iterdir()} == {
         "config.json", "vocab.json", "model.safetensors", "checkpoints", "metrics.jsonl",
         "samples.txt", ".lock",
@@ -59,7 +61,7 @@ def test_a_run_holds_what_it_should(prepare: Prepare) -> None:
 
 def test_the_model_that_is_kept_is_the_one_that_is_reported(prepare: Prepare) -> None:
     path, config = prepare()
-    result = train_run(path, config)
+    result = train_run(path, config, reports=Told())
     run = open_run(path)
     score = evaluate(open_model(run, "cpu"), run.open_corpus().split("valid"), run.vocab)
     assert result.valid is not None
@@ -70,7 +72,7 @@ def test_the_model_that_is_kept_is_the_one_that_is_reported(prepare: Prepare) ->
 def test_training_starts_from_the_weights_of_another_run(prepare: Prepare, trained: Path) -> None:
     path, config = prepare(lr=1e-12)
     start = open_run(trained)
-    train_run(path, config, start)
+    train_run(path, config, start, reports=Told())
     for name, array in open_run(path).weights.items():
         assert abs(array - start.weights[name]).max() < 1e-6
 
@@ -89,7 +91,7 @@ def test_a_signal_ends_training_after_the_step_and_saves(
 
     monkeypatch.setattr(Trainer, "step", step_under_fire)
     with pytest.raises(Stopped) as error:
-        train_run(path, config)
+        train_run(path, config, reports=Told())
     assert error.value.exit_code == 128 + number
     assert str(error.value) == (
         f"stopped by {number.name} after step 5 of 20; go on with charlm train --resume {path}"
@@ -99,7 +101,7 @@ def test_a_signal_ends_training_after_the_step_and_saves(
 
 def test_a_second_interrupt_ends_at_once_and_the_handlers_come_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with StopSignals(Path("runs/text")) as signals:
+    with StopSignals(Path("runs/text"), print) as signals:
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.received == signal.SIGINT
         with pytest.raises(
@@ -115,10 +117,10 @@ def test_a_training_that_gives_up_says_so_and_has_nothing_left_to_do(
     monkeypatch.setattr("charlm.training.trainer.LEAST_STEPS_TO_GIVE_UP", 3)
     # By a rate that changes nothing, no validation after the first is a new best.
     path, config = prepare(lr=1e-30, eval_every=1, patience=2)
-    result = train_run(path, config)
+    result = train_run(path, config, reports=Told())
     assert (result.steps, result.to_dict()["ended_early"]) == (3, True)
     assert str(result).endswith("; ended early, after 2 validations without a new best")
-    again = train_run(path, config, checkpoint=find_checkpoint(path))
+    again = train_run(path, config, checkpoint=find_checkpoint(path), reports=Told())
     assert again.steps == 3
     assert "a second" not in str(again)
 
@@ -127,7 +129,7 @@ def test_a_model_worse_than_guessing_is_called_so(
     prepare: Prepare, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, config = prepare(optimizer="sgd", lr=1e4, max_steps=3)
-    train_run(path, config)
+    train_run(path, config, reports=Told())
     assert "Warning: the model is worse than guessing" in capsys.readouterr().err
 
 
@@ -136,7 +138,7 @@ def test_metrics_that_cannot_be_written_do_not_end_the_training(
 ) -> None:
     path, config = prepare(eval_every=5)
     (path / "metrics.jsonl").mkdir()
-    assert train_run(path, config).steps == 20
+    assert train_run(path, config, reports=Told()).steps == 20
     warnings = [line for line in capsys.readouterr().err.splitlines() if "Warning" in line]
     assert warnings == [f"Warning: {path}/metrics.jsonl: Is a directory; no more is logged"]
 
@@ -144,7 +146,7 @@ def test_metrics_that_cannot_be_written_do_not_end_the_training(
 def test_losses_are_logged_now_and_then(prepare: Prepare) -> None:
     path, config = prepare(max_steps=450, eval_every=450)
     trainer = Trainer(config, open_run(path).open_corpus())
-    recorder = Recorder(path, trainer, started=time.monotonic())
+    recorder = Recorder(path, trainer, Silent(), started=time.monotonic())
     trainer.fit(recorder)
     recorder.progress.close()
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
@@ -153,7 +155,7 @@ def test_losses_are_logged_now_and_then(prepare: Prepare) -> None:
 
 def test_a_validation_on_a_part_of_the_part_says_so(prepare: Prepare) -> None:
     path, config = prepare(eval_tokens=50)
-    result = train_run(path, config)
+    result = train_run(path, config, reports=Told())
     assert result.to_dict()["valid"]["whole"] is False
     assert result.to_dict()["valid"]["characters"] == 49
     assert str(result).startswith("validation, the beginning of the part: perplexity ")

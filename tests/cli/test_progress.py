@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from charlm.cli.progress import Progress
+from charlm.cli.told import Told
 from charlm.course import Validation
 from charlm.evaluation.metrics import Score
-from charlm.training.progress import Progress
 
 SGR = re.compile(r"\x1b\[\d*m")
 CLEAR = "\x1b[K"
@@ -176,7 +177,7 @@ def test_ctrl_c_leaves_a_clean_terminal(
     written = terminal(80)
     progress = Progress(40, tokens_per_step=10)
     progress.step(1, 40, 2.0)
-    with StopSignals(tmp_path):
+    with StopSignals(tmp_path, Told().stopping):
         sys.stderr.write("^C")  # as a terminal echoes it
         sys.stderr.flush()
         os.kill(os.getpid(), signal.SIGINT)

@@ -1,0 +1,87 @@
+"""What a command tells beside its result: of texts that are read, of a training that goes on."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from charlm.cli.output import note
+
+if TYPE_CHECKING:
+    from charlm.course import Validation
+    from charlm.run import Run
+    from charlm.training.reports import Progress, Prospect, Reading
+
+
+class Told:
+    """`Reports` to standard error."""
+
+    def note(self, message: str) -> None:
+        note(message)
+
+    @contextmanager
+    def reading(self, name: str) -> "Iterator[Reading]":
+        from charlm.training.reports import Reading
+
+        with noting() as later, reading_bar(name) as read:
+            yield Reading(read, later)
+
+    def planned(self, prospect: "Prospect") -> None:
+        from charlm.cli.plan import describe
+
+        note(describe(prospect))
+
+    def opened(self, run: "Run") -> None:
+        """What a model has to beat, which is told beside it at the end."""
+        from charlm.cli.summary import yardstick
+
+        if to_beat := yardstick(run):
+            note(str(to_beat))
+        elif not run.corpus_record["splits"].get("valid"):
+            note("nothing to validate on")
+
+    def training(
+        self, total: int, *, tokens_per_step: int, first_step: int, unit: str,
+        seen: "Sequence[Validation]",
+    ) -> "Progress":  # fmt: skip
+        from charlm.cli.progress import Progress
+
+        return Progress(
+            total, tokens_per_step=tokens_per_step, first_step=first_step, unit=unit, seen=seen
+        )
+
+    def stopping(self, message: str) -> None:
+        """A line on standard error, past Python's buffers, at which the signal may have come."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            start = ""
+            if sys.stderr.isatty():
+                # In the place of the bar, and of the ^C that the terminal puts behind it.
+                start = "\n" if os.environ.get("TERM") == "dumb" else "\r\x1b[K"
+            os.write(sys.stderr.fileno(), f"{start}{message}\n".encode())
+
+
+@contextmanager
+def noting() -> Iterator[Callable[[str], None]]:
+    """Collects notes, and shows them at the end of the block, when no bar is in their way."""
+    notes: list[str] = []
+    try:
+        yield notes.append
+    finally:
+        for message in notes:
+            note(f"note: {message}")
+
+
+@contextmanager
+def reading_bar(name: str) -> Iterator[Callable[[int], None]]:
+    """Shows, on a terminal and where it takes more than a moment, the bytes read so far."""
+    from tqdm import tqdm
+
+    from charlm.data.text import for_terminal
+
+    with tqdm(
+        desc=f"reading {for_terminal(name)}", unit="B", unit_scale=True, leave=False, delay=1,
+        disable=not sys.stderr.isatty(),
+    ) as bar:  # fmt: skip
+        yield lambda size: bar.update(size) and None

@@ -1,0 +1,72 @@
+"""What is to be read: texts as a source, a prepared corpus among them, vocabularies."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlm.config import Config
+from charlm.errors import UsageError, typed
+
+if TYPE_CHECKING:
+    from charlm.data.source import Source
+    from charlm.data.vocab import Vocab
+
+
+def source_of(inputs: tuple[str, ...], config: Config) -> "Source":
+    """The text to read: `inputs`, else what the config holds or names, else the sample."""
+    from charlm.data.source import open_source, sample_source, text_source
+
+    inputs = inputs or config.data.input
+    if inputs:
+        refuse_folders_of_ours(inputs)
+        return open_source(inputs, config.text.encoding)
+    if config.data.text is not None:
+        return text_source("text", config.data.text)
+    return sample_source()
+
+
+def texts_of(inputs: tuple[str, ...], config: Config) -> "Source":
+    """The text to make a corpus of, with what the settings hold out as texts of their own."""
+    own = {"valid": config.data.val, "test": config.data.test}
+    held_out = {part: source_of((name,), config) for part, name in own.items() if name is not None}
+    return dataclasses.replace(source_of(inputs, config), held_out=held_out)
+
+
+def refuse_folders_of_ours(inputs: tuple[str, ...]) -> None:
+    """A run or a corpus is a folder of files, but none of them is a text. Raises UsageError."""
+    from charlm.data.folder import made_by_charlm
+    from charlm.storage.files import naming
+
+    for name in inputs:
+        with naming(name):
+            made = name != "-" and made_by_charlm(Path(name))
+        if made == "corpus":
+            raise UsageError(
+                f"{name} is a prepared corpus, not a text: "
+                f"charlm train {typed(name)} trains on it, "
+                f"charlm vocab {typed(name)} shows its vocabulary"
+            )
+        if made == "run":
+            raise UsageError(
+                f"{name} is a run, not a text: "
+                f"charlm train {typed(f'{name}/corpus')} trains on its corpus, "
+                f"charlm train --resume {typed(name)} goes on with it, "
+                f"charlm evaluate -m {typed(name)} scores it"
+            )
+
+
+def corpus_among(inputs: tuple[str, ...]) -> Path | None:
+    """The prepared corpus, where that is what `inputs` names."""
+    from charlm.data.corpus import is_corpus
+
+    found = [Path(name) for name in inputs if name != "-" and is_corpus(Path(name))]
+    if found and len(inputs) > 1:
+        raise UsageError(f"{found[0]} is a prepared corpus: train on it alone, or on texts")
+    return found[0] if found else None
+
+
+def load_vocab(path: Path) -> "Vocab":
+    """The vocabulary at `path`: a vocab.json, a corpus or a run."""
+    from charlm.data.vocab import Vocab
+
+    return Vocab.load(path / "vocab.json" if path.is_dir() else path)

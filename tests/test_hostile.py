@@ -282,7 +282,7 @@ def test_row_11_ids_that_are_damaged_are_one_line(
     (run / "corpus" / "train.bin").write_bytes(ids[:10] + b"\xff" + ids[11:])
     if not digested:
         header = json.loads((run / "corpus" / "corpus.json").read_text())
-        del header["digests"]
+        header["format"] = 1  # which did not tell the digests
         (run / "corpus" / "corpus.json").write_text(json.dumps(header))
     words = "SHA-256 is not the one" if digested else "it has the id 255, the vocabulary 9 tokens"
     for command in (["evaluate", "--split", "train", "-m", run],

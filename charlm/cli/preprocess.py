@@ -22,11 +22,15 @@ from charlm.settings import resolved
     "-o", "--output", required=True, metavar="CORPUS", type=click.Path(path_type=Path),
     help="The folder to make.",
 )  # fmt: skip
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+    help="Read so many files side by side, each by a process.",
+)  # fmt: skip
 @setting_options(*TEXT_SETTINGS)
 @force_option
 @json_option
 def preprocess(
-    inputs: tuple[str, ...], output: Path, force: bool, as_json: bool, **options: Any
+    inputs: tuple[str, ...], output: Path, jobs: int, force: bool, as_json: bool, **options: Any
 ) -> None:
     """Read INPUT (files, folders, or - for standard input), clean it, build its vocabulary, and
     save it encoded and split, ready for charlm train."""
@@ -40,12 +44,12 @@ def preprocess(
     source = texts_of(inputs, config)
     started = time.perf_counter()
     with told.reading(source.name) as reading:
-        measured = measure(source, config.text, config.data, vocab, *reading)
+        measured = measure(source, config.text, config.data, vocab, *reading, jobs)
     with (
         new_folder(output, replace=force, marks=(HEADER,)) as folder,
         told.reading(source.name) as reading,
     ):
-        corpus = write_corpus(source, config.text, config.data, folder, measured, *reading)
+        corpus = write_corpus(source, config.text, config.data, folder, measured, *reading, jobs)
     seconds = max(1e-9, time.perf_counter() - started)
     if as_json:
         print_json(

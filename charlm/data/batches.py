@@ -11,13 +11,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from charlm.data.vocab import Ids, id_type
+from charlm.data.shards import ShardedIds
+from charlm.data.shuffle import Shuffle
+from charlm.data.vocab import Ids
 from charlm.errors import DataError
 
 # The target of a place that is not predicted; torch's cross_entropy leaves it out.
 IGNORED = -100
-# Steps whose resets are drawn together.
-RESET_BLOCK = 256
+# Steps whose resets, or whose windows, are drawn together.
+STEPS_TOGETHER = 256
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Streams:
 
     def __init__(
         self,
-        ids: Ids,
+        ids: Ids | ShardedIds,
         batch_size: int,
         seq_len: int,
         *,
@@ -78,32 +80,29 @@ class Streams:
         spare = len(ids) - 1 - self._batch_size * seq_len
         self._offsets = min(seq_len, spare + 1) if random_offset else 1
         self._length = (len(ids) - self._offsets) // self._batch_size
-        # A plain array: slicing a memory map costs several times as much.
-        self._ids, self._seq_len, self._seed, self._reset = np.asarray(ids), seq_len, seed, reset
+        self._ids, self._seq_len, self._seed, self._reset = quick_to_cut(ids), seq_len, seed, reset
         # The last window of an epoch may be shorter: no tail is dropped.
         self.per_epoch = -(-self._length // seq_len)
         # Remembered from step to step, since making a random generator takes a while.
-        self._streams = lru_cache(maxsize=1)(self._lay_out)
+        self._starts = lru_cache(maxsize=1)(self._draw_starts)
         self._kept = lru_cache(maxsize=1)(self._draw_kept)
 
     def __getitem__(self, step: int) -> Batch:
         epoch, window = divmod(step, self.per_epoch)
-        inputs, targets = self._streams(epoch)
-        place = slice(window * self._seq_len, (window + 1) * self._seq_len)
-        block, row = divmod(step, RESET_BLOCK)
+        block, row = divmod(step, STEPS_TOGETHER)
         carried = self._kept(block)[row] if window else np.zeros(self._batch_size, np.float32)
-        return Batch(_time_first(inputs[:, place]), _time_first(targets[:, place]), carried)
+        begin = window * self._seq_len
+        size = min(self._seq_len, self._length - begin)
+        return _batch(self._ids, self._starts(epoch) + begin, size, carried)
 
-    def _lay_out(self, epoch: int) -> tuple[Ids, Ids]:
-        """Inputs and targets of an epoch as views of the corpus, (B, length)."""
-        offset, size = _offset(self._seed, epoch, self._offsets), self._length * self._batch_size
-        views = (self._ids[start : start + size] for start in (offset, offset + 1))
-        inputs, targets = (view.reshape(self._batch_size, -1) for view in views)
-        return inputs, targets
+    def _draw_starts(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Where the streams of an epoch begin, (B,)."""
+        offset = _offset(self._seed, epoch, self._offsets)
+        return offset + self._length * np.arange(self._batch_size, dtype=np.int64)
 
     def _draw_kept(self, block: int) -> npt.NDArray[np.float32]:
         """For each of a block of steps, (B,): 1 where a stream's state is kept, 0 where reset."""
-        shape = (RESET_BLOCK, self._batch_size)
+        shape = (STEPS_TOGETHER, self._batch_size)
         if not self._reset:
             return np.ones(shape, np.float32)
         return (_generator(self._seed, block, 2).random(shape) >= self._reset).astype(np.float32)
@@ -114,7 +113,7 @@ class Windows:
 
     def __init__(
         self,
-        ids: Ids,
+        ids: Ids | ShardedIds,
         batch_size: int,
         seq_len: int,
         *,
@@ -123,31 +122,31 @@ class Windows:
         random_offset: bool = False,
     ) -> None:
         self._batch_size = fitting_batch_size(len(ids), batch_size, seq_len)
-        self._ids, self._seq_len, self._seed = ids, seq_len, seed
+        self._ids, self._seq_len, self._seed = quick_to_cut(ids), seq_len, seed
         self._offsets = min(seq_len, len(ids) - seq_len) if random_offset else 1
         self._windows = (len(ids) - self._offsets) // seq_len
         self.per_epoch = -(-self._windows // self._batch_size)
-        self._epoch, self._first = -1, 0
-        self._order: Ids = np.empty(0, np.uint32)
+        self._order = lru_cache(maxsize=1)(self._draw_order)
+        self._starts = lru_cache(maxsize=1)(self._draw_starts)
 
     def __getitem__(self, step: int) -> Batch:
         epoch, place = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._draw_order(epoch)
-            self._first = _offset(self._seed, epoch, self._offsets)
-        windows = self._order[place * self._batch_size : (place + 1) * self._batch_size]
-        starts = self._first + self._seq_len * windows.astype(np.int64)
-        positions = starts[None, :] + np.arange(self._seq_len)[:, None]
-        inputs = self._ids[positions].astype(np.int64)
-        targets = self._ids[positions + 1].astype(np.int64)
-        return Batch(inputs, targets, np.zeros(len(starts), np.float32))
+        block, row = divmod(place, STEPS_TOGETHER)
+        begin = row * self._batch_size
+        starts = self._starts(epoch, block)[begin : begin + self._batch_size]
+        return _batch(self._ids, starts, self._seq_len, np.zeros(len(starts), np.float32))
 
-    def _draw_order(self, epoch: int) -> Ids:
-        """The windows of an epoch, by number, in its order: for a long text, four bytes each."""
-        # The width changes nothing in what is drawn.
-        order: Ids = np.arange(self._windows, dtype=id_type(self._windows))
-        _generator(self._seed, epoch).shuffle(order)
-        return order
+    def _draw_order(self, epoch: int) -> tuple[Shuffle, int]:
+        """The order of an epoch's windows, and where the first of them begins."""
+        order = Shuffle(self._windows, _generator(self._seed, epoch))
+        return order, _offset(self._seed, epoch, self._offsets)
+
+    def _draw_starts(self, epoch: int, block: int) -> npt.NDArray[np.int64]:
+        """Where the windows of a block of steps begin."""
+        order, first = self._order(epoch)
+        size = STEPS_TOGETHER * self._batch_size
+        places = np.arange(block * size, min((block + 1) * size, self._windows))
+        return first + self._seq_len * order[places]
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ class MaskedWindows:
 
     def __init__(
         self,
-        ids: Ids,
+        ids: Ids | ShardedIds,
         batch_size: int,
         seq_len: int,
         *,
@@ -223,5 +222,18 @@ def fitting_batch_size(tokens: int, batch_size: int, seq_len: int) -> int:
     return min(batch_size, (tokens - 1) // seq_len)
 
 
-def _time_first(ids: Ids) -> npt.NDArray[np.int64]:
-    return np.ascontiguousarray(ids.T, dtype=np.int64)
+def quick_to_cut(ids: Ids | ShardedIds) -> Ids | ShardedIds:
+    """The same ids: slicing a plain array costs a fraction of slicing a memory map."""
+    return ids if isinstance(ids, ShardedIds) else np.asarray(ids)
+
+
+def _batch(
+    ids: Ids | ShardedIds,
+    starts: npt.NDArray[np.int64],
+    size: int,
+    carried: npt.NDArray[np.float32],
+) -> Batch:
+    """The windows of `size` tokens that begin at `starts`, one a stream."""
+    read = np.stack([ids[start : start + size + 1] for start in starts.tolist()], axis=1)
+    tokens = read.astype(np.int64)
+    return Batch(tokens[:-1], tokens[1:], carried)

@@ -3,45 +3,47 @@
 corpus.json   format, cleaning, counts, SHA-256 of the cleaned text in UTF-8, and which parts were
               texts of their own
 vocab.json
-train.bin  valid.bin  test.bin   ids, little-endian, of the narrowest width that fits, each under a
-                                 SHA-256 that corpus.json holds
+train.bin  valid.bin  test.bin   ids, little-endian, of the narrowest width that fits
+train-00000.bin ...              those of a long part, in several files
+                                 corpus.json lists all of them: tokens, bytes, SHA-256
 """
 
 import dataclasses
-import hashlib
 import json
-from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 import charlm
 from charlm.config import Config, DataConfig, TextConfig
 from charlm.data.drift import is_unlike
-from charlm.data.ids import ids_writer, map_ids, open_ids
-from charlm.data.measure import Measured, OnNote, OnRead, measure
+from charlm.data.ids import map_ids, open_ids
+from charlm.data.jobs import OnDone
+from charlm.data.measure import Measured, OnNote, measure, text_digest
+from charlm.data.parts import write_parts
+from charlm.data.shards import Shard, Shards, digests_of, map_shards
 from charlm.data.source import Source
-from charlm.data.splits import SPLITS, Segment
-from charlm.data.text import clean
+from charlm.data.splits import SPLITS
 from charlm.data.vocab import Ids, Vocab, id_type
 from charlm.errors import DataError, ModelError, UsageError
 from charlm.settings import configured, to_dict
 from charlm.storage.files import found, is_file, naming, write_json
 
-CORPUS_FORMAT = 2
+CORPUS_FORMAT = SHARDS_SINCE = 3
 HEADER = "corpus.json"
+# A longer part is not read from end to end before it is used: what is read of it is looked at then.
+CHECKED_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
 class Corpus:
     """An opened corpus. `split` gives the ids of a part, memory-mapped.
 
-    digests: the SHA-256 of each part's file; none where an older charlm made it.
+    shards: the files of each part; their SHA-256 is unknown where an old charlm made them.
     just_made: by this process, which knows what it wrote.
     """
 
@@ -52,25 +54,37 @@ class Corpus:
     sha256: str
     characters: int
     splits: dict[str, int]
-    digests: Mapping[str, str] = field(default_factory=dict)
+    shards: Shards
     just_made: bool = field(default=False, compare=False, repr=False)
-    _opened: dict[str, npt.NDArray[Any]] = field(default_factory=dict, compare=False, repr=False)
+    _opened: dict[str, Ids] = field(default_factory=dict, compare=False, repr=False)
 
-    def split(self, name: str) -> npt.NDArray[Any]:
+    def split(self, name: str) -> Ids:
         """The ids of "train", "valid" or "test", of an unsigned type.
 
-        A part is checked when it is first asked for: to read it all takes a second a gigabyte.
-        Raises DataError where it is damaged.
+        A part is checked when it is first asked for, which takes a second a gigabyte; a long one,
+        where it is read. Raises DataError where it is damaged.
         """
         if not self.splits[name]:
             return np.empty(0, dtype=id_type(len(self.vocab)))
         if name not in self._opened:
-            path, size = self.folder / f"{name}.bin", len(self.vocab)
-            if not self.just_made:
-                self._opened[name] = open_ids(path, size, self.digests.get(name))
-            else:
-                self._opened[name] = map_ids(path, size)
+            self._opened[name] = self._open(self.shards[name])
         return self._opened[name]
+
+    def _open(self, shards: Sequence[Shard]) -> Ids:
+        paths, size = [self.folder / one.name for one in shards], len(self.vocab)
+        tokens = sum(one.tokens for one in shards)
+        if len(shards) > 1 or tokens * id_type(size).itemsize > CHECKED_BYTES:
+            # It reads as an array does.
+            return cast(Ids, map_shards(paths, size))
+        if self.just_made:
+            return map_ids(paths[0], size)
+        return open_ids(paths[0], size, shards[0].sha256)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of the ids of each part; none where they are not known."""
+        known = all(one.sha256 for files in self.shards.values() for one in files)
+        return digests_of(self.shards) if known else {}
 
     @property
     def tokens(self) -> int:
@@ -87,17 +101,19 @@ def build_corpus(
     data: DataConfig,
     folder: Path,
     vocab: Vocab | None = None,
-    progress: OnRead = lambda size: None,
+    progress: OnDone = lambda size: None,
     note: OnNote = lambda message: None,
+    jobs: int = 1,
 ) -> Corpus:
     """Read `source` twice, to count and to encode, and write a corpus into an existing folder.
 
-    `vocab`: use these ids and no others. Memory stays constant but for the vocabulary.
+    `vocab`: use these ids and no others. jobs: so many texts are read side by side; what is written
+    does not depend on it. Memory stays constant but for the vocabulary.
     Raises DataError if the text is too short, mostly unknown to `vocab`, or changes between the two
     passes.
     """
-    measured = measure(source, text, data, vocab, progress, note)
-    return write_corpus(source, text, data, folder, measured, progress, note)
+    measured = measure(source, text, data, vocab, progress, note, jobs)
+    return write_corpus(source, text, data, folder, measured, progress, note, jobs)
 
 
 def write_corpus(
@@ -106,19 +122,20 @@ def write_corpus(
     data: DataConfig,
     folder: Path,
     measured: Measured,
-    progress: OnRead = lambda size: None,
+    progress: OnDone = lambda size: None,
     note: OnNote = lambda message: None,
+    jobs: int = 1,
 ) -> Corpus:
     """Encode a text that has been measured, and write a corpus into an existing folder.
 
     Raises DataError if the text is no longer the one that was measured.
     """
-    sha256, digests = _write_parts(source, text, measured, folder, progress)
-    if sha256 != measured.sha256:
+    texts, shards = write_parts(source, text, measured, folder, jobs, progress)
+    if text_digest(texts) != measured.sha256:
         raise DataError(f"{source.label}: the text changed while it was being read; run it again")
     corpus = Corpus(
         folder, text, _nameless(data), measured.vocab,
-        sha256, measured.characters, measured.sizes, digests, True,
+        measured.sha256, measured.characters, measured.sizes, shards, True,
     )  # fmt: skip
     measured.vocab.save(folder / "vocab.json")
     write_json(folder / HEADER, _header(corpus) | {"own_texts": [*source.held_out]})
@@ -139,38 +156,6 @@ def _nameless(data: DataConfig) -> DataConfig:
     return dataclasses.replace(data, text=None, input=(), vocab=None, val=None, test=None)
 
 
-def _write_parts(
-    source: Source, text: TextConfig, measured: Measured, folder: Path, progress: OnRead
-) -> tuple[str, dict[str, str]]:
-    """Encode the texts into the .bin files; the SHA-256 of what was read, and of each file."""
-    digest, sizes = hashlib.sha256(), measured.sizes
-    sources = [(source, measured.segments)]
-    sources += [(own, [(part, sizes[part])]) for part, own in source.held_out.items()]
-    with ExitStack() as stack:
-        stack.enter_context(naming(folder))
-        files = {p: stack.enter_context(ids_writer(folder / f"{p}.bin")) for p in SPLITS}
-        for one, segments in sources:
-            left = deque(segments)
-            for read in one.texts:
-                for piece in clean(read(), text):
-                    data = piece.encode("utf-8", "surrogatepass")
-                    digest.update(data)
-                    for part, ids in _along(left, measured.vocab.encode(piece)):
-                        files[part].write(ids.data)
-                    progress(len(data))
-        return digest.hexdigest(), {part: file.sha256 for part, file in files.items()}
-
-
-def _along(left: deque[Segment], ids: Ids) -> Iterator[tuple[str, Ids]]:
-    """The ids cut along the segments that are left, which are used up by as much."""
-    while len(ids) and left:
-        part, size = left.popleft()
-        if size > len(ids):
-            left.appendleft((part, size - len(ids)))
-        yield part, ids[:size]
-        ids = ids[size:]
-
-
 def _header(corpus: Corpus) -> dict[str, Any]:
     return {
         "format": CORPUS_FORMAT,
@@ -183,7 +168,18 @@ def _header(corpus: Corpus) -> dict[str, Any]:
         "vocab_size": len(corpus.vocab),
         "vocab_sha256": corpus.vocab.sha256,
         "splits": corpus.splits,
-        "digests": dict(corpus.digests),
+        "shards": {
+            part: [
+                {
+                    "name": one.name,
+                    "tokens": one.tokens,
+                    "bytes": one.tokens * id_type(len(corpus.vocab)).itemsize,
+                    "sha256": one.sha256,
+                }
+                for one in files
+            ]
+            for part, files in corpus.shards.items()
+        },
     }
 
 
@@ -203,8 +199,9 @@ def open_corpus(folder: Path) -> Corpus:
         raise DataError(f"{path} is not a corpus's header: {error!r}") from None
     except (UsageError, ModelError) as error:
         raise DataError(f"{path}: {error}") from None
-    for name, size in corpus.splits.items():
-        _check_file(folder / f"{name}.bin", size * id_type(len(corpus.vocab)).itemsize)
+    for files in corpus.shards.values():
+        for one in files:
+            _check_file(folder / one.name, one.tokens * id_type(len(corpus.vocab)).itemsize)
     return corpus
 
 
@@ -221,11 +218,34 @@ def _from_header(folder: Path, header: dict[str, Any]) -> Corpus:
         )
     if header.get("vocab_sha256", vocab.sha256) != vocab.sha256:  # an older charlm did not tell
         raise DataError(f"{folder / 'vocab.json'} is damaged: its tokens are not those of {HEADER}")
+    splits = checked_splits(header["splits"])
     return Corpus(
         folder, config.text, config.data, vocab, str(header["sha256"]),
-        checked_count(header["characters"]), checked_splits(header["splits"]),
-        {name: str(digest) for name, digest in header.get("digests", {}).items()},
+        checked_count(header["characters"]), splits, _checked_shards(header, splits),
     )  # fmt: skip
+
+
+def _checked_shards(header: dict[str, Any], splits: dict[str, int]) -> Shards:
+    """The files of each part, as a header tells them; one a part where it is an older charlm's."""
+    if header["format"] < SHARDS_SINCE:
+        digests = header.get("digests", {})
+        return {
+            part: (Shard(f"{part}.bin", size, str(digests.get(part, ""))),)
+            for part, size in splits.items()
+        }
+    shards = {part: tuple(map(_checked_shard, header["shards"][part])) for part in SPLITS}
+    for part, files in shards.items():
+        if sum(one.tokens for one in files) != splits[part]:
+            raise ValueError(f'the files of "{part}" do not have its {splits[part]} tokens')
+    return shards
+
+
+def _checked_shard(record: dict[str, Any]) -> Shard:
+    """A file beside the header: a corpus may come from a stranger, and names no other place."""
+    name, tokens = record["name"], checked_count(record["tokens"])
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z]+(-[0-9]{5,})?\.bin", name):
+        raise ValueError(f"{name!r} is not the name of a file of ids")
+    return Shard(name, tokens, str(record["sha256"]))
 
 
 def checked_splits(splits: Any) -> dict[str, int]:

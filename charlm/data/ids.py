@@ -1,13 +1,10 @@
-"""Ids on disk: a file a split, little-endian, of the narrowest width that fits, under a SHA-256.
+"""Files of ids, read: little-endian, of the narrowest width that fits, under a SHA-256.
 
 Before anything uses a file, it is read once, in pieces: all ids must be in the vocabulary, and all
 of them those that were written.
 """
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,39 +13,9 @@ import numpy.typing as npt
 
 from charlm.data.vocab import id_type
 from charlm.errors import DataError
-from charlm.storage.files import Output, naming, output
+from charlm.storage.files import naming
 
 PIECE_BYTES = 1 << 20
-
-
-class IdsWriter:
-    """A file of ids that is written from its beginning to its end, and digested beside."""
-
-    def __init__(self, file: Output, beside: ThreadPoolExecutor) -> None:
-        self._file, self._beside, self._sha256 = file, beside, hashlib.sha256()
-        self._last: Future[None] | None = None
-
-    def write(self, data: Any) -> None:
-        """data: ids of the corpus's `id_type`, or their bytes."""
-        if self._last:
-            self._last.result()
-        # A thread's work, since it takes as long as the encoding and leaves Python alone.
-        self._last = self._beside.submit(self._sha256.update, data)
-        self._file.write(data)
-
-    @property
-    def sha256(self) -> str:
-        """Of all that was written so far."""
-        if self._last:
-            self._last.result()
-        return self._sha256.hexdigest()
-
-
-@contextlib.contextmanager
-def ids_writer(path: Path) -> Iterator[IdsWriter]:
-    """Open a file for ids that must not be there yet. Raises OSError."""
-    with output(path) as file, ThreadPoolExecutor(1) as beside:
-        yield IdsWriter(file, beside)
 
 
 def map_ids(path: Path, vocab_size: int) -> npt.NDArray[Any]:
@@ -57,16 +24,16 @@ def map_ids(path: Path, vocab_size: int) -> npt.NDArray[Any]:
         return np.memmap(path, dtype=id_type(vocab_size), mode="r")
 
 
-def open_ids(path: Path, vocab_size: int, sha256: str | None) -> npt.NDArray[Any]:
+def open_ids(path: Path, vocab_size: int, sha256: str) -> npt.NDArray[Any]:
     """The ids in a file that is not empty, memory-mapped, after a look at all of them.
 
-    sha256: what was written, where that is known (corpora of an older charlm do not tell).
+    sha256: what was written; empty where that is not known (of an older charlm's corpora).
     Raises DataError if an id is not below `vocab_size`, or the file is not what was written.
     """
     kind = id_type(vocab_size)
     with naming(path), path.open("rb") as file:
         largest, digest = _survey(file, kind)
-        if sha256 is not None and digest != sha256:
+        if sha256 and digest != sha256:
             raise DataError(
                 f"{path} is damaged: its SHA-256 is not the one it was saved with; prepare the "
                 "corpus again"

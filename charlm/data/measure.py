@@ -5,11 +5,12 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from charlm.config import DataConfig, TextConfig
 from charlm.data.folder import listed
+from charlm.data.jobs import OnDone, do_all
 from charlm.data.source import Read, Source
 from charlm.data.splits import SPLITS, Segment, check_own, check_sizes, lay_out
 from charlm.data.text import BYTE_ORDER_MARK, clean
@@ -23,8 +24,6 @@ from charlm.data.vocab import (
 )
 from charlm.errors import DataError, UsageError
 
-# Told of every piece that was read, in bytes of UTF-8.
-OnRead = Callable[[int], None]
 # Told, in a line, of what is odd about a text and no error.
 OnNote = Callable[[str], None]
 
@@ -40,6 +39,7 @@ class Measured:
 
     sha256: of the cleaned text in UTF-8, what is held out as a text of its own included.
     sizes: tokens in each part. segments: which part the tokens of the source itself go to.
+    tokens: in each text of the source itself.
     """
 
     vocab: Vocab
@@ -47,6 +47,7 @@ class Measured:
     characters: int
     sizes: dict[str, int]
     segments: list[Segment]
+    tokens: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,54 @@ class Counted:
     held_out: dict[str, int]
 
 
+@dataclass(frozen=True)
+class _CountedText:
+    """One text. marks: how many byte-order marks it has."""
+
+    counter: TokenCounter
+    sha256: str
+    characters: int
+    marks: int
+
+
 def count_tokens(
     source: Source,
     config: TextConfig,
-    progress: OnRead = lambda size: None,
+    progress: OnDone = lambda size: None,
     note: OnNote = lambda message: None,
+    jobs: int = 1,
 ) -> Counted:
-    """One pass over a text and over what is held out of it."""
+    """One pass over a text and over what is held out of it. progress: told of bytes of UTF-8.
+
+    jobs: by so many processes. Raises UsageError where there are more than one and a text is not
+    in a file.
+    """
+    sources = (source, *source.held_out.values())
+    if jobs > 1 and not all(one.in_files for one in sources):
+        raise UsageError("--jobs is for files: standard input and pipes are read by one process")
+    tasks = [(read, config) for one in sources for read in one.texts]
+    counter, characters, marks = TokenCounter(config.level), 0, 0
+    digests: list[str] = []
+    tokens: list[int] = []
+    for text in do_all(_count_text, tasks, jobs, progress):
+        counter.add_counted(text.counter)
+        characters, marks = characters + text.characters, marks + text.marks
+        digests.append(text.sha256)
+        tokens.append(text.counter.total)
+    for message in (
+        *(n for one in sources for n in one.notes),
+        *_marks(source.label, marks, counter),
+    ):
+        note(message)
+    own, held_out = len(source.texts), dict[str, int]()
+    for part, one in source.held_out.items():
+        held_out[part] = sum(tokens[own : own + len(one.texts)])
+        own += len(one.texts)
+    return Counted(counter, text_digest(digests), characters, tokens[: len(source.texts)], held_out)
+
+
+def _count_text(task: tuple[Read, TextConfig], progress: OnDone) -> _CountedText:
+    read, config = task
     counter, digest, characters, marks = TokenCounter(config.level), hashlib.sha256(), 0, 0
 
     def unmarked(pieces: Iterator[str]) -> Iterator[str]:
@@ -75,23 +117,23 @@ def count_tokens(
             marks += piece.count(BYTE_ORDER_MARK)
             yield piece
 
-    def count(read: Read) -> int:
-        nonlocal characters
-        before = counter.total
-        for piece in clean(unmarked(read()), config):
-            counter.add(piece)
-            data = piece.encode("utf-8", "surrogatepass")
-            digest.update(data)
-            characters += len(piece)
-            progress(len(data))
-        return counter.total - before
+    for piece in clean(unmarked(read()), config):
+        counter.add(piece)
+        data = piece.encode("utf-8", "surrogatepass")
+        digest.update(data)
+        characters += len(piece)
+        progress(len(data))
+    return _CountedText(counter, digest.hexdigest(), characters, marks)
 
-    tokens = [count(read) for read in source.texts]
-    held_out = {part: sum(map(count, own.texts)) for part, own in source.held_out.items()}
-    notes = [note for one in (source, *source.held_out.values()) for note in one.notes]
-    for message in (*notes, *_marks(source.label, marks, counter)):
-        note(message)
-    return Counted(counter, digest.hexdigest(), characters, tokens, held_out)
+
+def text_digest(texts: Sequence[str]) -> str:
+    """The SHA-256 of a text; of several, that of the list of theirs.
+
+    So they can be read side by side. texts: the SHA-256 of each.
+    """
+    if len(texts) == 1:
+        return texts[0]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _marks(label: str, byte_order: int, counter: TokenCounter) -> Iterator[str]:
@@ -113,17 +155,20 @@ def measure(
     text: TextConfig,
     data: DataConfig,
     vocab: Vocab | None = None,
-    progress: OnRead = lambda size: None,
+    progress: OnDone = lambda size: None,
     note: OnNote = lambda message: None,
+    jobs: int = 1,
 ) -> Measured:
     """Read `source` once. vocab: the ids to use, where they are not to be made from the text.
+
+    jobs: as of `count_tokens`.
 
     Raises DataError if a text is too short, or more than half unknown to `vocab`; UsageError for a
     vocabulary of another level.
     """
     if vocab is not None and vocab.level != text.level:
         raise UsageError(f"--vocab is by {vocab.level}, the text by {text.level} (--level)")
-    counted = count_tokens(source, text, progress, note)
+    counted = count_tokens(source, text, progress, note, jobs)
     if vocab is not None:
         vocab = recounted(vocab, counted.counter)
         check_known(source.label, counted.counter, vocab, note)
@@ -141,7 +186,7 @@ def measure(
     for part, own in source.held_out.items():
         check_own(counted.held_out[part], part, own.label)
     sizes |= counted.held_out
-    return Measured(vocab, counted.sha256, counted.characters, sizes, segments)
+    return Measured(vocab, counted.sha256, counted.characters, sizes, segments, counted.tokens)
 
 
 def check_known(label: str, counter: TokenCounter, vocab: Vocab, note: OnNote) -> None:

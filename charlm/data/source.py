@@ -30,7 +30,8 @@ class Source:
     """One text or several, one after the other, that can be read more than once.
 
     name: what a run on them may be called; label: what messages call them; notes: what is odd about
-    them and no error; held_out: what "valid" or "test" is, where it is no part of these texts.
+    them and no error; held_out: what "valid" or "test" is, where it is no part of these texts;
+    in_files: other processes can read them too.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Source:
     texts: tuple[Read, ...]
     notes: tuple[str, ...] = ()
     held_out: Mapping[str, "Source"] = field(default_factory=dict)
+    in_files: bool = False
 
     def read(self) -> Iterator[str]:
         """All of its texts."""
@@ -94,13 +96,18 @@ def open_source(inputs: Sequence[str], encoding: str) -> Source:
     name = "stdin" if inputs[0] == "-" else Path(inputs[0]).resolve().stem.lstrip(".") or "text"
     label = inputs[0] if len(inputs) == 1 else f"{inputs[0]} and {len(inputs) - 1} more"
     texts = (partial(_read, files, number, encoding) for number in range(len(files)))
-    return Source(name, label, tuple(texts), tuple(notes))
+    in_files = not any(isinstance(one, _Spool) for one in files)
+    return Source(name, label, tuple(texts), tuple(notes), in_files=in_files)
 
 
 @dataclass(frozen=True)
 class _File:
     name: str
     open: Callable[[], BinaryIO]
+
+
+class _Spool(_File):
+    """What could be read only once, copied to a file without a name."""
 
 
 def _files(name: str, encoding: str, notes: list[str]) -> list[_File]:
@@ -131,7 +138,7 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _spooled(name: str, stream: BinaryIO) -> _File:
+def _spooled(name: str, stream: BinaryIO) -> _Spool:
     """Copy a stream that can be read only once."""
     with tempfile.TemporaryFile() as spool:
         while chunk := stream.read(PIECE_BYTES):
@@ -145,7 +152,7 @@ def _spooled(name: str, stream: BinaryIO) -> _File:
         copy.seek(0)
         return copy
 
-    return _File(name, open_again)
+    return _Spool(name, open_again)
 
 
 def _read(files: Sequence[_File], number: int, encoding: str) -> Iterator[str]:

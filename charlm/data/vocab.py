@@ -185,6 +185,27 @@ class TokenCounter:
             self._order.extend(_by_first_appearance(codes, new))
         seen += counts
 
+    def add_counted(self, later: "TokenCounter") -> None:
+        """As if the text that `later` has counted had been added here."""
+        if self.level == "word":
+            self._words.update(later._words)
+        else:
+            codes = np.array(later._order, dtype=np.int64)
+            self._order.extend(codes[self._frequency[codes] == 0].tolist())
+            self._frequency[codes] += later._frequency[codes]
+        self.total += later.total
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """What goes to another process: of a million code points, those that have come."""
+        counts = self._frequency[np.array(self._order, dtype=np.int64)]
+        return self.level, self.total, self._words, self._order, counts
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        level, total, words, order, counts = state
+        self.__init__(level)  # type: ignore[misc]
+        self.total, self._words, self._order = total, words, order
+        self._frequency[np.array(order, dtype=np.int64)] = counts
+
     @property
     def frequencies(self) -> dict[str, int]:
         """Token -> count, in the order of first appearance."""

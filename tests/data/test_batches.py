@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -76,16 +78,18 @@ def test_another_seed_is_another_order() -> None:
     assert (one != other).any()
 
 
-@given(*SIZES, st.integers(0, 5))
-def test_windows_come_in_the_order_of_a_permutation_and_take_little_memory(
-    tokens: int, batch_size: int, seq_len: int, seed: int
-) -> None:
-    seq_len = min(seq_len, tokens - 1)
-    windows = Windows(np.arange(tokens), batch_size, seq_len, seed=seed)
-    order = np.random.default_rng((seed, 0)).permutation((tokens - 1) // seq_len)
-    starts = np.concatenate([windows[k].inputs[0] for k in range(windows.per_epoch)])
-    np.testing.assert_array_equal(starts, seq_len * order)
-    assert windows._order.itemsize <= 2
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_a_batch_of_a_huge_text_takes_no_more_memory_than_one_of_a_small(sampling: str) -> None:
+    ids = np.broadcast_to(np.uint8(1), (5_000_000_000,))  # one byte, read over and over
+    tracemalloc.start()
+    try:
+        batches = SAMPLINGS[sampling](ids, 4, 8, seed=1, random_offset=True)
+        assert batches.per_epoch > 10**8
+        for step in (0, batches.per_epoch - 1, 3 * batches.per_epoch // 2):
+            assert batches[step].targets.shape == batches[step].inputs.shape
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_row_20_a_text_shorter_than_a_window_is_refused_and_one_of_its_length_is_not() -> None:

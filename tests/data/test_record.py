@@ -103,12 +103,12 @@ def test_what_is_named_must_be_the_corpus(
     # The same text, the same vocabulary, the same sizes; other ids.
     shutil.copytree(pair / "corpus", "order")
     header = json.loads(Path("order/corpus.json").read_text())
-    header["digests"]["train"] = "0" * 64
+    header["shards"]["train"][0]["sha256"] = "0" * 64
     Path("order/corpus.json").write_text(json.dumps(header))
     # Of an older charlm, which did not tell the digests of ids.
     shutil.copytree("rare", "older")
     header = json.loads(Path("older/corpus.json").read_text())
-    Path("older/corpus.json").write_text(json.dumps({**header, "digests": {}}))
+    Path("older/corpus.json").write_text(json.dumps({**header, "format": 1}))
     for name, code, words in (
         ("other", 4, "is not the corpus of"),
         ("split", 4, "prepared with another vocabulary or other parts"),

@@ -1,5 +1,6 @@
 """What several tests share: a text, a corpus, a trained run, and the command line in-process."""
 
+import os
 import random
 import signal
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from charlm.cli.main import run_command as run_cli
 from charlm.config import Config
@@ -16,6 +18,9 @@ from charlm.data.source import text_source
 from charlm.settings import configured
 
 torch.set_num_threads(1)
+# A slow machine is no fault; and where nobody watches, a test finds the same each time.
+settings.register_profile("charlm", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("charlm")
 # Begun in the background, a script's children do not hear it; these tests, and theirs, must.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -4,9 +4,9 @@ Each Tab is a process of its own: nothing here imports torch or NumPy. What cann
 offered; an error would land in the middle of what is being typed.
 """
 
+import json
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,10 +14,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from charlm.config import RUNS
+from charlm.data.text import ACTIVE, for_terminal
 
 CONFIGS = Path("configs")
-# What a shell would take for its own.
-_SPECIAL = re.compile(r"[^\w./+@%=:,-]")
+# Of a config, or of a TOML file's first line, no more is read.
+_MOST_BYTES = 1 << 16
 
 
 def complete_runs(
@@ -26,8 +27,8 @@ def complete_runs(
     """Those below ./runs, beside $CHARLM_MODEL and in the folder typed so far; else folders."""
     model = os.environ.get("CHARLM_MODEL")
     folders = [RUNS, *([Path(model).parent] if model else []), _typed_folder(incomplete)]
-    found = {str(path) for folder in folders for path in _below(folder) if _is_run(path)}
-    return _offered(found, incomplete, otherwise="dir")
+    found = {path for folder in folders for path in _below(folder) if _is_run(path)}
+    return _offered(found, incomplete, about=_about_run, otherwise="dir")
 
 
 def complete_configs(
@@ -35,8 +36,8 @@ def complete_configs(
 ) -> list[CompletionItem]:
     """TOML files in ./configs, here and in the folder typed so far; else files."""
     folders = [CONFIGS, _typed_folder(incomplete)]
-    found = {str(path) for folder in folders for path in _below(folder) if path.suffix == ".toml"}
-    return _offered(found, incomplete, otherwise="file")
+    found = {path for folder in folders for path in _below(folder) if path.suffix == ".toml"}
+    return _offered(found, incomplete, about=_about_config, otherwise="file")
 
 
 def complete_files(
@@ -59,10 +60,10 @@ def _typed_folder(incomplete: str) -> Path:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """What is in a folder and not hidden."""
+    """What is in a folder, is not hidden, and has a name that is one line."""
     with suppress(OSError, ValueError):  # gone, closed, or no name that a file can have
         for path in folder.iterdir():
-            if not path.name.startswith("."):
+            if not path.name.startswith(".") and not ACTIVE.search(path.name.replace("\n", "\0")):
                 yield path
 
 
@@ -72,17 +73,42 @@ def _is_run(path: Path) -> bool:
     return False
 
 
-def _offered(found: set[str], incomplete: str, *, otherwise: str) -> list[CompletionItem]:
-    """Those that begin as what was typed; where none does, the shell's own of a kind."""
-    fitting = sorted(value for value in found if value.startswith(incomplete))
+def _offered(
+    found: set[Path], incomplete: str, *, about: Callable[[Path], str], otherwise: str
+) -> list[CompletionItem]:
+    """Those that begin as what was typed, each with what it is; where none does, the shell's own of
+    a kind."""
+    fitting = sorted(path for path in found if str(path).startswith(incomplete))
     if not fitting:
         return [CompletionItem(incomplete, type=otherwise)]
-    return [CompletionItem(_in_shell(value)) for value in fitting]
+    return [CompletionItem(str(path), help=about(path) or None) for path in fitting]
 
 
-def _in_shell(value: str) -> str:
-    """As it is to be typed. zsh and fish see to that themselves; bash takes it as it is, once
-    `read` in click's script has taken one backslash of two."""
-    if os.environ.get("_CHARLM_COMPLETE") != "bash_complete":
-        return value
-    return _SPECIAL.sub(r"\\\\\g<0>", value)
+def _about_run(path: Path) -> str:
+    """LSTM 1×256, of a text"""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        record = json.loads(_beginning(path / "config.json"))
+        model, text = record["config"]["model"], record["corpus"].get("name")
+        size = f"{int(model['num_layers'])}×{int(model['hidden_size'])}"
+        of = f", of {text}" if isinstance(text, str) else ""
+        return _one_line(f"{str(model['rnn_type']).upper()} {size}{of}")
+    return ""
+
+
+def _about_config(path: Path) -> str:
+    """Its first comment."""
+    with suppress(OSError):
+        first = _beginning(path).decode(errors="replace").partition("\n")[0]
+        return _one_line(first.removeprefix("#").strip()) if first.startswith("#") else ""
+    return ""
+
+
+def _beginning(path: Path) -> bytes:
+    if not path.is_file():  # a pipe, at which one would wait for ever
+        return b""
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES)
+
+
+def _one_line(text: str) -> str:
+    return for_terminal(text.replace("\n", " "))[:60]

@@ -7,7 +7,7 @@ import click
 from charlm.cli.completion import complete_runs
 from charlm.cli.inputs import how_to_use, load_run
 from charlm.cli.options import json_option
-from charlm.cli.output import print_json, show, terminal_width
+from charlm.cli.output import print_json, show, show_table, terminal_width
 from charlm.config import ModelConfig
 from charlm.errors import UsageError, typed
 
@@ -35,7 +35,7 @@ def info(run: str | None, markdown: bool, as_json: bool) -> None:
     elif markdown:
         show(as_markdown(card, _uses(Path(card.name), card.config.model)))
     else:
-        show(as_text(card, _uses(card.path, card.config.model), terminal_width()))
+        show_table(as_text(card, _uses(card.path, card.config.model), terminal_width()))
 
 
 def _uses(path: Path, model: ModelConfig) -> list[str]:

@@ -60,6 +60,10 @@ def run_command(arguments: list[str], started: float | None = None) -> int:
     try:
         from charlm.cli.commands import cli
 
+        if "_CHARLM_COMPLETE" in os.environ:
+            from charlm.cli.shells import register_shells
+
+            register_shells()
         began = time.perf_counter() if started is None else started
         code: int = cli.main(arguments, prog_name="charlm", standalone_mode=False, obj=began) or 0
         sys.stdout.flush()

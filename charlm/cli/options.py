@@ -50,7 +50,7 @@ def _option(path: str) -> Callable[[Command], Command]:
     section, _, key = path.partition(".")
     field = fields_of(section)[key]
     kind, _ = type_of(section, key)
-    name = "--" + key.replace("_", "-")
+    name = option_name(path)
     text = field.metadata["help"]
     if kind is bool:
         name = f"{name}/--no-{name[2:]}"
@@ -85,6 +85,17 @@ def changes_of(options: dict[str, Any]) -> Changes:
             section, _, key = name.partition("__")
             changes.setdefault(section, {})[key] = value
     return changes
+
+
+def typed_settings(options: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
+    """What of the settings was typed, as section.key -> value: nothing of a config file."""
+    changes = merged(*(parse_assignment(text) for text in assignments), changes_of(options))
+    return {f"{section}.{key}": v for section, part in changes.items() for key, v in part.items()}
+
+
+def option_name(path: str) -> str:
+    """How a setting that has an option is typed."""
+    return "--" + path.partition(".")[2].replace("_", "-")
 
 
 def given_changes(

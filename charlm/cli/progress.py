@@ -1,6 +1,5 @@
 """What a user sees while a model trains: a bar and rows on a terminal, elsewhere lines."""
 
-import locale
 import math
 import os
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from charlm.cli.output import cells_of, encodings_of
 from charlm.course import Validation
 from charlm.data.text import for_terminal
 from charlm.evaluation.metrics import Score
@@ -37,9 +37,8 @@ class Progress:
         unit: str = "character",
         seen: Sequence[Validation] = (),
     ) -> None:
-        self._escapes = sys.stderr.isatty()
         # A dumb terminal cannot go back to the beginning of a line.
-        self._terminal = self._escapes and os.environ.get("TERM") != "dumb"
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._tokens_per_step, self._first_step = tokens_per_step, first_step
         self._unit, self._validations = unit, list(seen)
         self._started = self._last_line = time.perf_counter()
@@ -73,28 +72,34 @@ class Progress:
                 f"{speed:,.0f}/s, {left:.0f} s left"
             )
 
-    def validation(self, seen: Validation, tokens: int, score: Score) -> None:
-        """tokens: read in training so far. score: the validation's, whose bits `seen` has."""
+    def validation(
+        self, seen: Validation, tokens: int, score: Score, *, provisional: bool = False
+    ) -> None:
+        """tokens: read in training so far. score: the validation's, whose bits `seen` has.
+        provisional: it is of the beginning of what the last figure will be over."""
         self._validations.append(seen)
         if not self._terminal:
-            self.note(f"step {seen.step}: validation {score}{' (best)' if seen.best else ''}")
+            kind = "provisional " * provisional
+            best = " (best)" * seen.best
+            self.note(f"step {seen.step}: {kind}validation {score}{best}")
             return
         look = self._look()
         if not self._headed:
             self._headed = True
+            if provisional:
+                self._write(f"provisional, over the first {score.tokens:,} {self._unit}s:")
             self._write(header(look, self._unit))
         self._write(row(self._validations, tokens, look))
 
     def sample(self, text: str) -> None:
         """The beginning of a text that the model has written."""
-        text = for_terminal(text) if self._escapes else text
         look = self._look()
-        lines = text.strip().split("\n")[:SAMPLE_LINES]
+        lines = for_terminal(text).strip().split("\n")[:SAMPLE_LINES]
         self._write("\n".join(look.dim(f"  | {line}") for line in lines))
 
     def note(self, message: str) -> None:
         """A line that stays, above the bar where there is one."""
-        self._write(for_terminal(message) if self._escapes else message)
+        self._write(for_terminal(message))
 
     def close(self) -> None:
         self._bar.close()
@@ -106,25 +111,13 @@ class Progress:
 
     def _look(self) -> Look:
         colour = self._terminal and not os.environ.get("NO_COLOR")
-        return Look(_width(), self._ramp, colour)
-
-
-def _width() -> int:
-    """Of the terminal at standard error, which may be another from moment to moment."""
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except (OSError, ValueError):  # it is none
-        return 80
+        return Look(cells_of(sys.stderr), self._ramp, colour)
 
 
 def _ramp() -> str:
     """Bars that standard error and the terminal behind it can both show."""
-    encodings = [sys.stderr.encoding or "ascii"]
-    if os.name == "posix":
-        # In the C locale Python writes UTF-8 all the same, which the terminal may not read.
-        encodings.append(locale.getencoding())
     try:
-        for encoding in encodings:
+        for encoding in encodings_of(sys.stderr):
             BLOCKS.encode(encoding)
     except (UnicodeEncodeError, LookupError):
         return ASCII

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from charlm.cli.options import json_option
-from charlm.cli.output import note, print_json, show, terminal_width
+from charlm.cli.output import note, print_json, show_table, terminal_width
 from charlm.config import RUNS
 from charlm.errors import UsageError
 
@@ -36,7 +36,7 @@ def runs(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), "runs": [run.to_dict() for run in found]})
         return
-    show(table(found, folder, terminal_width()))
+    show_table(table(found, folder, terminal_width()))
     for run in found:
         if run.problem and run.state == "damaged":
             note(f"damaged: {run.problem}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from charlm.cli.output import note
+from charlm.cli.output import note, note_for_people
 
 if TYPE_CHECKING:
     from charlm.course import Validation
@@ -31,14 +31,14 @@ class Told:
     def planned(self, prospect: "Prospect") -> None:
         from charlm.cli.plan import describe
 
-        note(describe(prospect))
+        note_for_people(describe(prospect))
 
     def opened(self, run: "Run") -> None:
         """What a model has to beat, which is told beside it at the end."""
         from charlm.cli.summary import yardstick
 
         if to_beat := yardstick(run):
-            note(str(to_beat))
+            note_for_people(str(to_beat))
         elif not run.corpus_record["splits"].get("valid"):
             note("nothing to validate on")
 

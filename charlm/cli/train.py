@@ -14,9 +14,12 @@ from charlm.cli.options import (
     force_option,
     given_changes,
     json_option,
+    option_name,
     setting_options,
+    typed_settings,
 )
-from charlm.cli.output import note, print_json, show
+from charlm.cli.output import note, print_json, show_for_people
+from charlm.cli.refusals import Typed, refuse_idle
 from charlm.cli.told import Told
 from charlm.errors import UsageError
 from charlm.settings import Changes
@@ -38,6 +41,9 @@ TRAINING_SETTINGS = [
     "training.save_every", "training.sample_every", "training.sample_prefix",
     "training.tensorboard",
 ]  # fmt: skip
+OPTIONS = {
+    path: option_name(path) for path in (*MODEL_SETTINGS, *TRAINING_SETTINGS, *TEXT_SETTINGS)
+}
 
 
 @click.command()
@@ -82,29 +88,38 @@ def train(
 
     Ctrl-C ends the training and keeps the model so far; --resume goes on."""
     given = given_changes(options, config_file, assignments)
+    flags = {"INPUT": inputs or resume, "--init-from": init_from, "--force": force,
+             "--dry-run": dry_run}  # fmt: skip
+    typed = {**typed_settings(options, assignments), **flags}
     if resume is not None:
         beside = {"INPUT": inputs, "-o": output, "--init-from": init_from, "--force": force}
         _refuse_beside(resume, beside)
-        _resume(Path(resume), corpus, given, dry_run, as_json)
+        _resume(Path(resume), corpus, given, typed, as_json)
         return
     if corpus is not None:
         raise UsageError("--corpus goes with --resume; to train on a corpus, name it as INPUT")
     from charlm.training.job import open_job
 
     begins_with = Path(init_from) if init_from else None
-    job = open_job(inputs, given, init_from=begins_with, started=began())
+    job = open_job(
+        inputs, given, init_from=begins_with, started=began(),
+        refuse=lambda config: refuse_idle(typed, config, OPTIONS),
+    )  # fmt: skip
     if dry_run:
         _show_plan(job.prospect(output, Told()), as_json)
     else:
         _show(job.train(output, Told(), replace=force), as_json)
 
 
-def _resume(path: Path, corpus: Path | None, given: Changes, dry_run: bool, as_json: bool) -> None:
+def _resume(
+    path: Path, corpus: Path | None, given: Changes, typed: Typed, as_json: bool
+) -> None:  # fmt: skip
     """Go on with a run, under its own settings."""
     from charlm.training.resumed import Resumed
 
     resumed = Resumed(path, given, corpus=corpus)
-    if dry_run:
+    refuse_idle(typed, resumed.prospect.config, OPTIONS)
+    if typed["--dry-run"]:
         _show_plan(resumed.prospect, as_json)
     else:
         _show(resumed.train(Told(), started=began()), as_json)
@@ -122,7 +137,7 @@ def _show_plan(prospect: "Prospect", as_json: bool) -> None:
     if as_json:
         print_json(plan_figures(prospect))
     else:
-        show(describe(prospect) + "\n")
+        show_for_people(describe(prospect) + "\n")
 
 
 def _show(result: "Result", as_json: bool) -> None:
@@ -134,6 +149,6 @@ def _show(result: "Result", as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        show(summary(result, open_run(result.run)))
+        show_for_people(summary(result, open_run(result.run)))
     sys.stdout.flush()
     add_curves(result.run, note)

@@ -106,7 +106,7 @@ def evaluate_masked(
         model.train(was_training)
     return Score(
         float(nats), count, unknown, level=vocab.level, masked=True,
-        known_nats=float(nats - unknown_nats) if unknown else None,
+        known_nats=float(nats - unknown_nats) if unknown else None, read=len(ids),
     )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ class Score:
     masked: bool = False
     # What of the sum is the known tokens'; None where all are known.
     known_nats: float | None = None
+    # Tokens that were read, where not all of them were to be guessed.
+    read: int | None = None
 
     @property
     def nats_per_token(self) -> float:

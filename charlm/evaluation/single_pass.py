@@ -46,8 +46,8 @@ DEPTH, SAME_DEPTH = 16.0, 0.03
 # Logits held at a time, in numbers: 32 MiB in double precision.
 LARGEST_LOGITS = 1 << 22
 WINDOW = 128
-# (T, B) that is timed to know the rest.
-TRIED = 16, 64
+# So many steps are timed to know the rest.
+TRIED = 16
 # Mending may take this share of the time of one stream; so many streams side by side take, step by
 # step, about twice as long as one.
 MENDING_SHARE = 0.125
@@ -157,20 +157,16 @@ class SinglePass:
         return found
 
 
-def seconds_of_losses(model: CharLM, tokens: int) -> float:
-    """How long the logits and losses of so many tokens take here: of a large vocabulary, most of
-    what scoring takes.
-    """
-    reading = SinglePass(model, np.zeros(2, np.uint8), lambda streams, scored: None)
-    targets = torch.zeros(TRIED, dtype=torch.int64, device=reading._device)
-    outputs = model.head.weight.new_zeros(*TRIED, model.head.weight.shape[1])
+def seconds_a_step(model: CharLM, streams: int) -> float:
+    """How long a time step of so many streams takes to be read and scored here."""
+    reading = SinglePass(model, np.zeros(TRIED + 1, np.uint8), lambda streams, scored: None)
     taken = []
     with torch.inference_mode():
         for _ in range(2):  # the first pays for memory
             began = time.perf_counter()
-            reading._losses(model.head(outputs), targets)
+            reading._read(np.zeros(streams, np.int64), 0, TRIED, None)
             taken.append(time.perf_counter() - began)
-    return taken[-1] * tokens / targets.numel()
+    return taken[-1] / TRIED
 
 
 def _total(parts: list[Sums]) -> Sums:

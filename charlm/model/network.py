@@ -9,7 +9,8 @@ Tensors are time first, (T, B, ...). The state is a value: it goes in and comes 
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -177,6 +178,19 @@ def load_weights(model: CharLM, weights: dict[str, Any]) -> None:
     if model.config.tied:
         state["head.weight"] = state["embedding.weight"]
     model.load_state_dict(state)
+
+
+@contextmanager
+def other_weights(model: CharLM, weights: dict[str, Any] | None) -> Iterator[None]:
+    """Inside the block a model has these weights (None: its own); after it its own, to the bit."""
+    own = None if weights is None else weights_of(model)
+    if weights is not None:
+        load_weights(model, weights)
+    try:
+        yield
+    finally:
+        if own is not None:
+            load_weights(model, own)
 
 
 def open_model(run: Run, device: str) -> CharLM:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class Job:
             reports.note(f"device: {pick_device(config.training.device)}; run: {output}")
             return train_run(
                 output, config, self.start_run,
-                started=self.started, locked_already=True, reports=reports,
+                started=self.started, locked_already=True, reports=reports, speed=prospect.speed,
             )  # fmt: skip
 
     def _planned(self, place: Path, reports: Reports) -> tuple[Measured, "Remembered", Prospect]:
@@ -100,7 +101,7 @@ class Job:
             remembered=remembered,
         )  # fmt: skip
         prospect = Prospect(
-            self.name, found.config, measured.sizes, len(measured.vocab), found.epochs
+            self.name, found.config, measured.sizes, len(measured.vocab), found.epochs, found.speed
         )
         return measured, remembered, prospect
 
@@ -153,11 +154,13 @@ class Job:
 
 
 def open_job(
-    inputs: tuple[str, ...], given: Changes, *, init_from: Path | None = None, started: float
-) -> Job:
+    inputs: tuple[str, ...], given: Changes, *, init_from: Path | None = None, started: float,
+    refuse: Callable[[Config], None] = lambda config: None,
+) -> Job:  # fmt: skip
     """The job that the settings and the named texts, or the one corpus, make up.
 
-    init_from: the run whose weights to start from. started: see `Job`.
+    init_from: the run whose weights to start from. started: see `Job`. refuse: sees the settings
+    before any text is read, and raises UsageError for what it does not like.
     Raises UsageError, DataError or ModelError for what cannot be trained, or would do nothing.
     """
     start_run, base = None, None
@@ -166,9 +169,11 @@ def open_job(
         _ = start_run.weights  # which are checked, before a model of these sizes is made
         base = Config(text=start_run.config.text, model=start_run.config.model)
     config = resolved(given, base)
+    refuse(config)
     if start_run:
         _refuse_other_settings(config, start_run)
-    _refuse_unused(given, config, start_run)
+    if start_run and config.data.vocab:
+        raise UsageError("--vocab: the vocabulary is that of --init-from's run")
     inputs = inputs or config.data.input
     folder = corpus_among(inputs)
     if folder is None:
@@ -209,14 +214,6 @@ def check_sample_prefix(config: Config, vocab: Vocab) -> None:
     """Raises DataError for a prefix that the model will not be able to read."""
     if unknown := unknown_in(clean_text(config.training.sample_prefix, config.text), vocab):
         raise DataError(f"--sample-prefix has what the text has not: {unknown}; leave it out")
-
-
-def _refuse_unused(given: Changes, config: Config, start_run: Run | None) -> None:
-    """Refuse what was asked for and would do nothing."""
-    if start_run and config.data.vocab:
-        raise UsageError("--vocab: the vocabulary is that of --init-from's run")
-    if config.training.optimizer == "sgd" and given.get("training", {}).get("weight_decay"):
-        raise UsageError("training.weight_decay goes with adamw or soap; training.optimizer is sgd")
 
 
 def _refuse_other_settings(config: Config, start_run: Run) -> None:

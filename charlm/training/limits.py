@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from charlm.config import TrainingConfig
 from charlm.errors import UsageError
 from charlm.model.device import pick_device
+from charlm.training.looks import LookCosts, looks_in
 from charlm.training.resume_point import ResumePoint
 
 # The first steps pay for threads and memory that later ones find ready.
@@ -25,26 +26,24 @@ GPU_SECONDS = 180.0
 # A later change of the machine's speed counts once it would move the end by this share.
 TOLERANCE = 0.02
 SHORTEST_STEP = 1e-7
+# A look that took longer than it was thought to says as much of the last figure; to a degree.
+MOST_SLOWER = 3.0
 # Saving, the last sample and the end of the process.
 CLOSING_SECONDS = 0.4
-# Scoring a token costs about this share of training on it: a forward pass out of three, warm-up.
-VALIDATION_COST = 0.4
-# Validations while training: as many as take this share of its time, up to a number.
-VALIDATION_SHARE = 0.05
-MOST_VALIDATIONS = 20
 
 
 class StepLimit:
-    """A number of steps known from the start. planned: it is what a time was turned into."""
+    """A number of steps known from the start. planned: it is what a time was turned into. looks:
+    how often to look at the model before the end."""
 
-    def __init__(self, total: int, *, planned: bool = False) -> None:
-        self.total, self.planned = total, planned
+    def __init__(self, total: int, looks: int, *, planned: bool = False) -> None:
+        self.total, self.looks, self.planned = total, looks, planned
 
     def after_step(self, step: int) -> None:
         pass
 
     @contextmanager
-    def elsewhere(self, *, validating: bool = False) -> Iterator[None]:
+    def elsewhere(self, *, looking: bool = False) -> Iterator[None]:
         yield
 
 
@@ -59,38 +58,44 @@ class TimeLimit:
         self,
         seconds: float,
         started: float,
+        costs: LookCosts,
         *,
-        validation_steps: float,
         first_step: int = 0,
         most_steps: int | None = None,
-        validation_seconds: float = 0.0,
+        step_seconds: float = 0.0,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`started`: when the command began, by the clock `now`.
 
-        validation_steps: what one validation costs, in training steps, until one is measured;
-        validation_seconds: and at least. first_step: how many steps were made before. most_steps:
-        more are not wanted, whatever time there is.
+        first_step: how many steps were made before. most_steps: more are not wanted, whatever time
+        there is. step_seconds: what a step is expected to take; 0 where nobody knows.
         """
         self._most_steps = most_steps
-        self.total = self._at_most(first_step + PROVISIONAL_STEPS)
-        self._first_step = first_step
+        self._first_step = self._step = first_step
         self._started, self._deadline, self._now = started, started + seconds, now
-        self._validation_steps = validation_steps
-        self._least_validation_seconds = validation_seconds
-        self._validation_seconds: float | None = None
-        self._validated = 0
+        self._costs = costs
+        self._look_seconds: float | None = None
+        self._looked = 0
         self._last_step = now()
-        self._step_seconds = 0.0
+        self._step_seconds = step_seconds
         self.planned = False
         self._next_look = first_step + UNMEASURED_STEPS + MEASURED_STEPS
+        self.total = self._at_most(first_step + self._provisional())
+
+    def _provisional(self) -> int:
+        """Steps to go by at first: as many as the speed that is expected allows."""
+        if not self._step_seconds:
+            return PROVISIONAL_STEPS
+        return max(1, min(PROVISIONAL_STEPS, int(self._left() / self._step_seconds)))
 
     def after_step(self, step: int) -> None:
         """Called when `step` steps have been made."""
         took, self._last_step = self._now() - self._last_step, self._now()
+        self._step = step
         measured = step - self._first_step - UNMEASURED_STEPS
         if measured <= 0:
-            if self._now() > self._deadline - CLOSING_SECONDS:
+            # What it is expected to take, or takes: the first ones are slower than those to come.
+            if self._left() < (self._step_seconds or SHORTEST_STEP):
                 self.total = step
             return
         weight = 1 / min(measured, REMEMBERED_STEPS)
@@ -98,8 +103,8 @@ class TimeLimit:
         self._step_seconds = max(
             SHORTEST_STEP, self._step_seconds + weight * (took - self._step_seconds)
         )
-        left = self._deadline - self._now() - self._validation() - CLOSING_SECONDS
-        if left <= 0:
+        left = self._left()
+        if left < self._step_seconds:
             self.total = step
         elif step >= self._next_look or (not self.planned and self._measured_enough(measured)):
             self._revise(step, left)
@@ -108,17 +113,39 @@ class TimeLimit:
         """Slow steps need fewer of them: their number is fixed early in the time all the same."""
         return steps * self._step_seconds > MEASURED_SHARE * (self._deadline - self._started)
 
-    def _validation(self) -> float:
-        """Seconds that a validation takes."""
-        if self._validation_seconds is not None:
-            return self._validation_seconds
-        return max(self._least_validation_seconds, self._validation_steps * self._step_seconds)
+    def _left(self) -> float:
+        """Seconds until the end has to begin: a last look, the last figure, the end of it all."""
+        return self._deadline - self._now() - self._look() - self._last_figure() - CLOSING_SECONDS
+
+    def _look(self) -> float:
+        """Seconds that a look takes."""
+        if self._look_seconds is not None:
+            return self._look_seconds
+        return max(self._costs.seconds, self._costs.steps * self._step_seconds)
+
+    def _last_figure(self) -> float:
+        """Seconds that it takes, on a machine that may be slower than when that was tried."""
+        slower = 1.0
+        if self._look_seconds is not None and self._costs.seconds:
+            slower = min(MOST_SLOWER, max(1.0, self._look_seconds / self._costs.seconds))
+        return slower * self._costs.last_seconds
+
+    @property
+    def looks(self) -> int:
+        """How often to look at the model before the end."""
+        return looks_in(self.total, self._look_steps())
+
+    def _look_steps(self) -> float:
+        """What a look costs, in training steps."""
+        if not self._step_seconds:
+            return self._costs.steps
+        return max(self._costs.steps, self._look() / self._step_seconds)
 
     def _revise(self, step: int, left: float) -> None:
-        """Set the total so that the steps to come and their validations take `left` seconds."""
+        """Set the total so that the steps to come and the looks among them take `left` seconds."""
         at_most = step + int(left / self._step_seconds)
-        to_come = max(0, validations(at_most, self._validation_steps) - self._validated)
-        seconds = max(0.0, left - to_come * self._validation())
+        to_come = max(0, looks_in(at_most, self._look_steps()) - self._looked)
+        seconds = max(0.0, left - to_come * self._look())
         total = self._at_most(step + int(seconds / self._step_seconds))
         if not self.planned or abs(total - self.total) > TOLERANCE * self.total:
             self.total = total
@@ -129,34 +156,24 @@ class TimeLimit:
         return steps if self._most_steps is None else min(steps, self._most_steps)
 
     @contextmanager
-    def elsewhere(self, *, validating: bool = False) -> Iterator[None]:
-        """Time inside the block is not the steps'. `validating`: it is a validation's."""
+    def elsewhere(self, *, looking: bool = False) -> Iterator[None]:
+        """Time inside the block is not the steps'. `looking`: it is that of a look.
+
+        After one for which there was hardly time, there are no more steps, which would want another
+        look.
+        """
         started = self._now()
         yield
         spent = self._now() - started
         self._last_step += spent
-        if validating:
-            self._validation_seconds = spent
-            self._validated += 1
+        if looking:
+            self._look_seconds = spent
+            self._looked += 1
+            if self._left() < self._step_seconds:
+                self.total = self._step
 
 
 Limit = StepLimit | TimeLimit
-
-
-def validations(total_steps: int, validation_steps: float) -> int:
-    """How often to stop and look at the model in `total_steps`, the end not counted.
-
-    validation_steps: what a validation costs, in training steps; 0 where there is none.
-    """
-    if validation_steps == 0:
-        return MOST_VALIDATIONS
-    affordable = int(VALIDATION_SHARE * total_steps / validation_steps)
-    return min(MOST_VALIDATIONS, affordable)
-
-
-def validation_steps(tokens: int, tokens_per_step: int) -> float:
-    """What scoring `tokens` tokens costs, in training steps."""
-    return VALIDATION_COST * tokens / tokens_per_step
 
 
 def most_seconds(settings: TrainingConfig) -> float:
@@ -178,31 +195,44 @@ def limits_of(settings: TrainingConfig) -> tuple[float | None, ...]:
 def make_limit(
     settings: TrainingConfig,
     steps_per_epoch: int,
-    validation_cost: float,
+    costs: LookCosts,
     started: float,
     before: ResumePoint | None = None,
-    validation_seconds: float = 0.0,
+    step_seconds: float = 0.0,
 ) -> Limit:
     """The limit that the settings ask for.
 
     started: when the command began (`time.perf_counter`). before: where it goes on from; a plan
-    once made is kept, so that a training that is resumed ends as it would have.
-    validation_seconds: what a validation takes at least.
+    once made is kept, so that a training that is resumed ends as it would have. step_seconds: what
+    a step is expected to take.
     """
-    if settings.max_steps is not None:
-        return StepLimit(settings.max_steps)
-    if settings.epochs is not None:
-        return StepLimit(max(1, round(settings.epochs * steps_per_epoch)))
-    if before and before.planned and before.limits == limits_of(settings):
-        return StepLimit(before.total_steps, planned=True)
+    if settings.max_steps is not None or settings.epochs is not None:
+        total = settings.max_steps or max(1, round((settings.epochs or 0) * steps_per_epoch))
+        return StepLimit(total, looks_in(total, costs.steps))
+    if before and is_planned(settings, before):
+        looks = looks_in(before.total_steps, costs.steps) if before.looks is None else before.looks
+        return StepLimit(before.total_steps, looks, planned=True)
+    return TimeLimit(
+        seconds_left(settings, before), started, costs,
+        first_step=before.step if before else 0,
+        most_steps=None if settings.time else worth_steps(steps_per_epoch),
+        step_seconds=step_seconds,
+    )  # fmt: skip
+
+
+def is_planned(settings: TrainingConfig, before: ResumePoint | None) -> bool:
+    """Whether the number of steps is known without a clock."""
+    if settings.max_steps is not None or settings.epochs is not None:
+        return True
+    return before is not None and before.planned and before.limits == limits_of(settings)
+
+
+def seconds_left(settings: TrainingConfig, before: ResumePoint | None) -> float:
+    """Of a training by time, what this command may take of it. Raises UsageError for none."""
     seconds = settings.time or most_seconds(settings)
-    spent, first_step = (before.seconds_of_all, before.step) if before else (0.0, 0)
+    spent = before.seconds_of_all if before else 0.0
     if seconds <= spent:
         raise UsageError(
             f"the run has been trained for {spent:.0f} s already; --time is for all of it"
         )
-    return TimeLimit(
-        seconds - spent, started, validation_steps=validation_cost, first_step=first_step,
-        most_steps=None if settings.time else worth_steps(steps_per_epoch),
-        validation_seconds=validation_seconds,
-    )  # fmt: skip
+    return seconds - spent

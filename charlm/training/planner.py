@@ -15,6 +15,7 @@ from charlm.model.device import check_precision, check_threads, pick_device
 from charlm.settings import configured
 from charlm.training.fastest import alone, fastest, left_open, on_all_cores
 from charlm.training.limits import most_seconds, worth_steps
+from charlm.training.memory import check_memory
 from charlm.training.recipes import Given, by_recipe, for_so_many_symbols, recipes_for
 from charlm.training.remembered import Remembered
 from charlm.training.speed import Measure, Speed
@@ -25,10 +26,15 @@ MEASURING, MOST_MEASURING = 0.1, 2.5
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings to train with; about so many epochs, where that was for the planner to say."""
+    """The settings to train with.
+
+    epochs: about so many, where that was for the planner to say. speed: tokens a second that it
+    expects, measured now or before.
+    """
 
     config: Config
     epochs: float | None = None
+    speed: float | None = None
 
 
 def plan(
@@ -46,13 +52,15 @@ def plan(
     elapsed: seconds of the training's time that are over. speed: what measures, `Speed` unless the
     tests bring their own. remembered: what was measured before. Of one that reads both ways only
     the machine's side is chosen.
-    Raises UsageError for a precision, threads or parts that were given and are not to be had.
+    Raises UsageError for a precision, threads or parts that were given and are not to be had, and
+    OutOfMemoryError for sizes.
     """
     asked_for = config.training.batch_size
     # What is planned and measured has as many streams as the text fills: they will be no more.
     fitting = max(1, min(asked_for, (train_tokens - 1) // config.training.seq_len))
     config = configured(config, {"training": {"batch_size": fitting}})
     check_machine(config, given)
+    check_memory(config, vocab_size, train_tokens, pick_device(config.training.device))
     if speed is None:
         training = config.training
         seconds = training.time or most_seconds(training)
@@ -62,7 +70,7 @@ def plan(
         speed = remembered.or_measured(speed)
     found = _planned(config, given, train_tokens, vocab_size, elapsed, speed)
     whole = configured(found.config, {"training": {"batch_size": asked_for}})
-    return Plan(whole, found.epochs)
+    return Plan(whole, found.epochs, found.speed)
 
 
 def check_machine(config: Config, given: Given) -> None:
@@ -119,7 +127,7 @@ def _planned(
                 break
             its_speed = larger_speed
         config, epochs = larger, epochs_at(its_speed)
-    return Plan(config, epochs if asked is None else None)
+    return Plan(config, epochs if asked is None else None, its_speed)
 
 
 def _epochs_asked(config: Config, train_tokens: int) -> float | None:

@@ -11,7 +11,8 @@ from charlm.course import Moment, Validation
 from charlm.evaluation.metrics import Score
 from charlm.model.device import conditions
 from charlm.model.network import weights_of
-from charlm.run import train_perplexity_name
+from charlm.run import MODEL, train_perplexity_name
+from charlm.storage.tensors import Arrays, read_tensors
 from charlm.training.checkpoint import save_checkpoint, save_model
 from charlm.training.logs import Logs
 from charlm.training.reports import Reports
@@ -76,12 +77,28 @@ class Recorder:
         self.progress.note(message)
 
     def validated(self, trainer: Trainer, score: Score, best: bool) -> None:
-        seen = self._append_metrics(trainer, {"valid": score.to_dict(), "best": best})
+        provisional = trainer.validator.is_provisional(score)
+        figures = {"valid": score.to_dict(), "best": best}
+        if provisional:
+            figures["provisional"] = True  # of a part of what the last figure is over
+        seen = self._append_metrics(trainer, figures)
         assert isinstance(seen, Validation)
-        self.progress.validation(seen, trainer.tokens, score)
+        self.progress.validation(seen, trainer.tokens, score, provisional=provisional)
         if best:
             self.best_score = score
             self.save_model(trainer, score)
+
+    def kept(self) -> Arrays:
+        """The weights of the model that the run has."""
+        return read_tensors(self.run / MODEL)[0]
+
+    def concluded(self, trainer: Trainer, score: Score) -> None:
+        """The figure of the model that was kept, in place of the one that it was chosen by."""
+        self.best_score = score
+        over = f"{score.tokens:,} {'masked ' * score.masked}{trainer.unit}s"
+        self.progress.note(f"the best of them, over {over}: {score.bits_per_token:.4f} bits")
+        weights, facts = read_tensors(self.run / MODEL)
+        save_model(self.run, weights, {**facts, "valid": score_facts(trainer, score)})
 
     def checkpoint_due(self, trainer: Trainer) -> None:
         """Write a resume point, and where nothing is validated, the model so far."""
@@ -150,8 +167,8 @@ def score_facts(trainer: Trainer, score: Score | None) -> dict[str, Any] | None:
     """A validation's figures; `whole`: whether it read all of the part (see `eval_tokens`)."""
     if score is None:
         return None
-    whole = score.masked or score.tokens == trainer.corpus.splits["valid"] - 1
-    return {**score.to_dict(), "split": "valid", "whole": trainer.validates_on_all and whole}
+    whole = trainer.validator.is_of_all(score)
+    return {**score.to_dict(), "split": "valid", "whole": whole}
 
 
 def _with_precision(

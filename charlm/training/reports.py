@@ -19,7 +19,7 @@ class Prospect:
     """What is about to be trained.
 
     name: of the text. sizes: tokens in each part. symbols: in the vocabulary. epochs: how many the
-    time is likely to allow, where the planner has said so.
+    time is likely to allow, where the planner has said so. speed: tokens a second that it expects.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Prospect:
     sizes: dict[str, int]
     symbols: int
     epochs: float | None = None
+    speed: float | None = None
 
 
 class Reading(NamedTuple):
@@ -42,8 +43,11 @@ class Progress(Protocol):
     def step(self, step: int, total: int, loss: float) -> None:
         """`step` steps of `total` are done, the last with `loss` nats per token."""
 
-    def validation(self, seen: Validation, tokens: int, score: Score) -> None:
-        """tokens: read in training so far. score: the validation's, whose bits `seen` has."""
+    def validation(
+        self, seen: Validation, tokens: int, score: Score, *, provisional: bool = False
+    ) -> None:
+        """tokens: read in training so far. score: the validation's, whose bits `seen` has.
+        provisional: it is of the beginning of what the last figure will be over."""
 
     def sample(self, text: str) -> None:
         """A text that the model has written, or filled."""
@@ -96,7 +100,9 @@ class Silent:
     def opened(self, run: Run) -> None: ...
     def stopping(self, message: str) -> None: ...
     def step(self, step: int, total: int, loss: float) -> None: ...
-    def validation(self, seen: Validation, tokens: int, score: Score) -> None: ...
+    def validation(
+        self, seen: Validation, tokens: int, score: Score, *, provisional: bool = False
+    ) -> None: ...
     def sample(self, text: str) -> None: ...
     def close(self) -> None: ...
 

@@ -18,7 +18,9 @@ class ResumePoint:
     last_milestone, last_validation: the steps of them
     best: nats per token (as a text: it may be infinite) and step of the best validation, and how
         many have failed to better it since; best_score: that validation's
-    valid_tokens: of the validation part, so many are read
+    valid_tokens: of the validation part, so many are read at a look; last_tokens: and for the last
+        figure; None: as many
+    looks: how often the model is to be looked at before the end, where a time was turned into that
     limits: `limits_of` the settings that it was trained by
     seconds: of training, seconds_of_all: of the commands, all else included
     logged: bytes of each log
@@ -37,6 +39,8 @@ class ResumePoint:
     best: tuple[str, int, int]
     limits: tuple[float | None, ...]
     valid_tokens: int | None = None
+    last_tokens: int | None = None
+    looks: int | None = None
     seconds: float = 0.0
     seconds_of_all: float = 0.0
     best_score: Score | None = None
@@ -66,7 +70,7 @@ class ResumePoint:
                 **{name: int(known[name]) for name in COUNTS},
                 # An older charlm did not tell of those that ended early.
                 "finished": bool(known.get("finished", known["step"] >= known["total_steps"])),
-                "valid_tokens": None if (n := known.get("valid_tokens")) is None else int(n),
+                **{name: None if (n := known.get(name)) is None else int(n) for name in UNKNOWN},
                 **{name: float(known[name]) for name in ("seconds", "seconds_of_all")},
             }
             point = cls(**known)
@@ -85,4 +89,6 @@ def checked_score(score: Mapping[str, Any]) -> Score:
     return found
 
 
+# Counts that an older charlm did not tell.
+UNKNOWN = ("valid_tokens", "last_tokens", "looks")
 COUNTS = ("step", "tokens", "parts", "total_steps", "last_milestone", "last_validation")

@@ -43,7 +43,8 @@ class Resumed:
         # What was asked for is refused where it is not to be had; what a run had, is done without.
         check_machine(config, given)
         sizes = self._run.open_corpus().splits
-        self.prospect = Prospect(self._run.path.name, config, sizes, len(self._run.vocab))
+        name = self._run.corpus_record.get("name") or self._run.path.name
+        self.prospect = Prospect(name, config, sizes, len(self._run.vocab))
 
     def train(self, reports: Reports, *, started: float) -> Result:
         """Go on. started: when the command began (`time.perf_counter`)."""

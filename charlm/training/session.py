@@ -34,12 +34,13 @@ from charlm.training.checkpoint import (
     open_checkpoint,
     restore_trainer,
 )
-from charlm.training.limits import limits_of
+from charlm.training.limits import StepLimit, limits_of, seconds_left
 from charlm.training.recorder import Recorder, score_facts
 from charlm.training.reports import Reports
 from charlm.training.resume_point import ResumePoint
 from charlm.training.signals import StopSignals
-from charlm.training.trainer import Best, Trainer
+from charlm.training.trainer import Trainer
+from charlm.training.validator import Best
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,15 @@ class Result:
     advice: what would make it better, where that is known.
     estimated: the training's perplexity is over a sample of the symbols. valid: the score of the
     model that was kept.
+    seconds: of this command, all included. training_seconds: of training and validating, in this
+    command and those that it goes on from.
     """
 
     run: Path
     steps: int
     epochs: float
     seconds: float
+    training_seconds: float
     unit: str
     tokens_per_second: float
     train_perplexity_name: str
@@ -71,6 +75,7 @@ class Result:
             "steps": self.steps,
             "epochs": round(self.epochs, 4),
             "seconds": round(self.seconds, 2),
+            "training_seconds": round(self.training_seconds, 2),
             f"{self.unit}s_per_second": round(self.tokens_per_second, 1),
             self.train_perplexity_name: self.train_perplexity,
             "estimated": self.estimated,
@@ -92,7 +97,8 @@ class Result:
             f"{figures}\n"
             f"training: {self.train_perplexity_name.removeprefix('train_').replace('_', ' ')} "
             f"{'about ' * self.estimated}{self.train_perplexity:.3f} over the last epoch, "
-            f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.seconds:.1f} s{speed}{early}"
+            f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.training_seconds:.1f} s "
+            f"of training{speed} (this command: {self.seconds:.1f} s){early}"
         )
 
 
@@ -106,6 +112,7 @@ def train_run(
     corpus: Path | None = None,
     locked_already: bool = False,
     reports: Reports,
+    speed: float | None = None,
 ) -> Result:
     """Train the run at `path`, as made by `save_run`.
 
@@ -113,6 +120,7 @@ def train_run(
     started: when the command began (`time.perf_counter`). corpus: where the run's corpus is now,
     where the user says so. locked_already: the caller has the run's lock, and keeps it.
     reports: is told how it goes.
+    speed: tokens a second that it is expected to train on.
     Raises Stopped, all saved, where a signal ended the training early.
     """
     started = time.perf_counter() if started is None else started
@@ -128,7 +136,7 @@ def train_run(
             go_back_to(checkpoint)
             trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), reports, started)
         else:
-            trainer, recorder = _begun(run, config, start_run, reports, started)
+            trainer, recorder = _begun(run, config, start_run, reports, started, speed)
         try:
             if not trainer.finished:
                 trainer.fit(recorder, lambda: signals.received is not None)
@@ -145,7 +153,7 @@ def train_run(
     bits = [seen.bits for seen in recorder.logs.validations]
     return Result(
         path, trainer.done, trainer.epochs, time.perf_counter() - started,
-        trainer.unit, recorder.tokens_per_second(trainer),
+        recorder.seconds, trainer.unit, recorder.tokens_per_second(trainer),
         train_perplexity_name(config.model),
         trainer.train_perplexity, estimated, recorder.best_score,
         score_facts(trainer, recorder.best_score),
@@ -155,10 +163,11 @@ def train_run(
 
 
 def _begun(
-    run: Run, config: Config, start_run: Run | None, reports: Reports, started: float
-) -> tuple[Trainer, Recorder]:
+    run: Run, config: Config, start_run: Run | None, reports: Reports, started: float,
+    speed: float | None,
+) -> tuple[Trainer, Recorder]:  # fmt: skip
     """Both at the first step; from the very beginning there is something to resume."""
-    trainer = Trainer(config, run.open_corpus(), started=started)
+    trainer = Trainer(config, run.open_corpus(), started=started, speed=speed)
     if start_run:
         load_weights(trainer.model, start_run.weights)
     recorder = Recorder(run.path, trainer, reports, started=started)
@@ -197,7 +206,7 @@ def _resumed(
     if lost:
         recorder.warned(f"Warning: {lost}; it is made anew from the resume point")
         _make_model(trainer, recorder)
-    recorder.progress.note(f"resumed after step {trainer.done} of {trainer.limit.total}")
+    recorder.progress.note(f"going on from {checkpoint.path}, {_what_is_left(trainer, point)}")
     if config != asked:
         recorder.warned(
             f"Warning: this machine cannot train in {asked.training.precision}, as the run was "
@@ -208,6 +217,18 @@ def _resumed(
     return trainer, recorder
 
 
+def _what_is_left(trainer: Trainer, point: ResumePoint) -> str:
+    """after step 20 of 60 and 12 s of training: 40 steps are left"""
+    total, limit, trained = trainer.limit.total, trainer.limit, f"{point.seconds:.0f} s of training"
+    if trainer.finished:
+        return f"after all of {trainer.done:,} steps and {trained}: nothing is left"
+    if isinstance(limit, StepLimit):
+        left = f"{total - trainer.done:,} steps are left"
+        return f"after step {trainer.done:,} of {total:,} and {trained}: {left}"
+    left = f"{seconds_left(trainer.config.training, point):.0f} s are left"
+    return f"after step {trainer.done:,} and {trained}: {left}"
+
+
 def _make_model(trainer: Trainer, recorder: Recorder) -> None:
     """A model of the weights as they are, in a training that may have nothing more to do."""
     failures = trainer.best.failures
@@ -215,6 +236,8 @@ def _make_model(trainer: Trainer, recorder: Recorder) -> None:
     trainer.best.failures = failures
     if recorder.best_score is None:
         recorder.save_model(trainer, None)
+    if trainer.finished:
+        trainer.conclude(recorder)
 
 
 def _lost_model(run: Run) -> str | None:

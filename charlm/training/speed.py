@@ -15,6 +15,7 @@ from charlm.model.device import computing, pick_device, trains_in
 from charlm.model.network import CharLM
 from charlm.model.shapes import parameters
 from charlm.training.gradient import Gradient
+from charlm.training.memory import fits
 from charlm.training.optim import OPTIMIZERS, clip
 
 Measure = Callable[[Config], float | None]
@@ -46,7 +47,10 @@ class Speed:
         training, size = config.training, parameters(config.model, self._vocab_size)
         if 2 * size * self._seconds_a_parameter > self._left:
             return None
-        if not trains_in(training.precision, pick_device(training.device), config.model.rnn_type):
+        device = pick_device(training.device)
+        if not trains_in(training.precision, device, config.model.rnn_type):
+            return None
+        if not fits(config, self._vocab_size, device):
             return None
         self._since = self._now()
         try:

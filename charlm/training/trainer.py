@@ -3,71 +3,48 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
-from charlm.config import Config, TrainingConfig
-from charlm.data.batches import SAMPLINGS, Batch, Batches, MaskedWindows, MaskShape
+from charlm.config import Config
+from charlm.data.batches import SAMPLINGS, Batch, Batches, MaskedWindows
 from charlm.data.corpus import Corpus
-from charlm.data.splits import LEAST_TOKENS
-from charlm.data.vocab import Ids
 from charlm.errors import DivergedError
-from charlm.evaluation.evaluator import evaluate, evaluate_masked
+from charlm.evaluation.duration import scoring_time
 from charlm.evaluation.metrics import Score
-from charlm.evaluation.single_pass import seconds_of_losses
 from charlm.model.cells import State
 from charlm.model.device import check_precision, conditions, pick_device
-from charlm.model.network import CharLM
+from charlm.model.network import CharLM, other_weights
+from charlm.training.frequencies import begin_at_the_frequencies, counts_of
 from charlm.training.gradient import Gradient
 from charlm.training.last_epoch import LastEpoch
-from charlm.training.limits import limits_of, make_limit, validation_steps, validations
-from charlm.training.losses import Counts
+from charlm.training.limits import is_planned, limits_of, make_limit, seconds_left
+from charlm.training.looks import Extent, LookCosts, affordable, look_steps
+from charlm.training.memory import check_memory
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate
 from charlm.training.resume_point import ResumePoint
+from charlm.training.validator import Best, Validator, mask_shape
 
 # A checkpoint at least so often, unless the settings say otherwise: what a kill can cost.
 SECONDS_BETWEEN_SAVES = 60.0
 # Before so many steps nobody gives up: a short text's validations are only a few steps apart.
 LEAST_STEPS_TO_GIVE_UP = 500
-# How many tokens are enough to tell how frequent each is, in so many blocks all over a text.
-MOST_COUNTED, BLOCKS = 1 << 22, 64
-# A validation of a model whose state does not settle has no streams to be quick with: it, and those
-# after it, read no more than so many tokens, a second or so of work, and their figures say so.
-UNSETTLED_TOKENS = 20_000
 
 
 class Watcher(Protocol):
-    """Who is told what happens in `fit`, and keeps of it what is worth keeping."""
+    """Who is told what happens in `fit`, and keeps of it what is worth keeping.
+
+    kept: the weights of the best validation so far.
+    """
 
     def stepped(self, trainer: "Trainer", loss: float) -> None: ...
     def warned(self, message: str) -> None: ...
     def validated(self, trainer: "Trainer", score: Score, best: bool) -> None: ...
+    def concluded(self, trainer: "Trainer", score: Score) -> None: ...
+    def kept(self) -> dict[str, Any]: ...
     def checkpoint_due(self, trainer: "Trainer") -> None: ...
     def sample_due(self, trainer: "Trainer") -> None: ...
-
-
-@dataclass
-class Best:
-    """The best validation so far, and how many have failed to better it since."""
-
-    nats_per_token: float = math.inf
-    step: int = 0
-    failures: int = 0
-
-    def take(self, score: Score, step: int) -> bool:
-        """Whether `score` is a new best."""
-        if score.nats_per_token < self.nats_per_token:
-            self.nats_per_token, self.step, self.failures = score.nats_per_token, step, 0
-            return True
-        self.failures += 1
-        return False
-
-
-def mask_shape(settings: TrainingConfig) -> MaskShape:
-    return MaskShape(settings.mask_frac, settings.mask_span, settings.mask_single)
 
 
 def make_batches(config: Config, corpus: Corpus) -> Batches:
@@ -83,30 +60,11 @@ def make_batches(config: Config, corpus: Corpus) -> Batches:
     )
 
 
-def counts_of(ids: Ids, vocab_size: int) -> Counts:
-    """How often each symbol comes, (V,); in a long text, in parts of it."""
-    if len(ids) > MOST_COUNTED:
-        begins = np.linspace(0, len(ids) - MOST_COUNTED // BLOCKS, BLOCKS).astype(int)
-        ids = np.concatenate([ids[i : i + MOST_COUNTED // BLOCKS] for i in begins])
-    return np.bincount(ids, minlength=vocab_size)
-
-
-def begin_at_the_frequencies(model: CharLM, counts: Counts) -> None:
-    """Set the head's biases to the log of each token's frequency.
-
-    That is what a model would learn first; so it need not. Smoothed as the unigram baseline is.
-    """
-    seen = np.count_nonzero(counts)
-    frequencies = (counts + seen / len(counts)) / (counts.sum() + seen)
-    with torch.no_grad():
-        model.head.bias.copy_(torch.from_numpy(np.log(frequencies)))
-
-
 class Trainer:
     """A model in training on a corpus.
 
     config, corpus, device: what it was made of
-    model, optimizer, gradient, batches, valid: what it works with
+    model, optimizer, gradient, batches, validator: what it works with
     done, tokens, state, best: how far it is (`done` in steps); `limit`: how far it is to go
     last_milestone, last_validation: the steps of them
     """
@@ -118,37 +76,59 @@ class Trainer:
         *,
         started: float | None = None,
         before: ResumePoint | None = None,
+        speed: float | None = None,
     ) -> None:
         """`started`: when the command began (`time.perf_counter`), from which its time counts.
 
-        before: where an earlier command was, whose state is about to be restored.
-        Raises UsageError for a device or a precision that is not to be had here.
+        before: where an earlier command was, whose state is about to be restored. speed: tokens a
+        second that it is expected to train on.
+        Raises UsageError for a device or a precision that is not to be had here, OutOfMemoryError
+        for sizes that will not fit.
         """
         settings = config.training
         self.config, self.corpus = config, corpus
         self.device = pick_device(settings.device)
         check_precision(settings.precision, self.device, config.model.rnn_type)
+        vocab_size, train_tokens = len(corpus.vocab), corpus.splits["train"]
+        check_memory(config, vocab_size, train_tokens, self.device)
         torch.manual_seed(settings.seed)
-        self.model = CharLM(config.model, len(corpus.vocab)).to(self.device)
-        counts = counts_of(corpus.split("train"), len(corpus.vocab))
+        self.model = CharLM(config.model, vocab_size).to(self.device)
+        counts = counts_of(corpus.split("train"), vocab_size)
         if config.model.init == "orthogonal":
             begin_at_the_frequencies(self.model, counts)
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
         self.gradient = Gradient(self.model, config, counts)
         self.batches = make_batches(config, corpus)
-        self.valid = corpus.split("valid")[: settings.eval_tokens or None]
-        self.validates_on_all = len(self.valid) == corpus.splits["valid"]
+        self.validator = Validator(config, corpus)
         self.done = self.tokens = 0
         self.state: State | None = None
         self.best = Best()
         self.last_milestone = self.last_validation = 0
         self.last_epoch = LastEpoch(self.batches.per_epoch)
         self.tokens_per_step = self.batches[0].inputs.size
-        self._validation_cost = validation_steps(len(self.valid), self.tokens_per_step)
+        started = time.perf_counter() if started is None else started
         self.limit = make_limit(
-            settings, self.batches.per_epoch, self._validation_cost,
-            started or time.perf_counter(), before,
-            seconds_of_losses(self.model, len(self.valid)) if self.validates else 0.0,
+            settings, self.batches.per_epoch, self._look_costs(started, before), started, before,
+            self.tokens_per_step / speed if speed else 0.0,
+        )  # fmt: skip
+
+    def _look_costs(self, started: float, before: ResumePoint | None) -> LookCosts:
+        """What looking at the model costs; by a clock, as much is read as the time allows."""
+        settings, validator = self.config.training, self.validator
+        if before and before.valid_tokens is not None:
+            last = before.last_tokens or before.valid_tokens
+            validator.narrow(Extent(before.valid_tokens, last))
+        costs = LookCosts(look_steps(validator.extent.look, self.tokens_per_step))
+        if not self.validates or is_planned(settings, before):
+            return costs
+        seconds = scoring_time(self.model)
+        if before is None:
+            left = seconds_left(settings, before) - (time.perf_counter() - started)
+            validator.narrow(affordable(validator.extent.last, left, seconds))
+        extent = validator.extent
+        return LookCosts(
+            look_steps(extent.look, self.tokens_per_step), seconds(extent.look),
+            seconds(extent.last) if validator.provisional else 0.0,
         )  # fmt: skip
 
     def step(self, batch: Batch) -> float:
@@ -205,28 +185,30 @@ class Trainer:
             if self.done >= limit.total:
                 break
             milestone = self._reached_milestone()
-            if self._due(self.config.training.eval_every, milestone):
-                with limit.elsewhere(validating=True):
-                    self.validate(watcher)
-            if self._due(self.config.training.sample_every, milestone):
-                with limit.elsewhere():
-                    watcher.sample_due(self)
+            looking = self._due(self.config.training.eval_every, milestone)
             late = time.perf_counter() - last_save > SECONDS_BETWEEN_SAVES
-            if self._due(self.config.training.save_every, milestone or late):
-                with limit.elsewhere():
+            with limit.elsewhere(looking=looking):
+                if looking:
+                    self.validate(watcher)
+                if self._due(self.config.training.sample_every, milestone):
+                    watcher.sample_due(self)
+                # Where there is nothing left to do, it is saved once all is done.
+                due = self._due(self.config.training.save_every, milestone or late)
+                if due and not self.gave_up:
                     watcher.checkpoint_due(self)
-                last_save = time.perf_counter()
+                    last_save = time.perf_counter()
         if not stopped() and self.last_validation != self.done:
             self.validate(watcher)
+        if self.finished:
+            self.conclude(watcher)
 
     def _due(self, every: int | None, milestone: bool) -> bool:
         """Whether what is done every so many steps is due; by default, at every milestone."""
         return milestone if every is None else self.done % every == 0
 
     def _reached_milestone(self) -> bool:
-        """Milestones part the training into equal stretches, as many as validation can afford."""
-        stretches = validations(self.limit.total, self._validation_cost) + 1
-        if self.done - self.last_milestone < self.limit.total / stretches:
+        """Milestones part the training into equal stretches, with a look at the end of each."""
+        if self.done - self.last_milestone < self.limit.total / (self.limit.looks + 1):
             return False
         self.last_milestone = self.done
         return True
@@ -252,26 +234,29 @@ class Trainer:
     @property
     def validates(self) -> bool:
         """Whether there is a part to validate on."""
-        return len(self.valid) >= LEAST_TOKENS
+        return self.validator.works
 
     def validate(self, watcher: Watcher) -> None:
         """Score the weights of the moment, where there is a part to score."""
         if not self.validates:
             return
         self.last_validation = self.done
-        settings = self.config.training
-        if self.config.model.bidirectional:
-            score = evaluate_masked(
-                self.model, self.valid, self.corpus.vocab,
-                window=settings.seq_len, mask=mask_shape(settings),
-            )  # fmt: skip
-        else:
-            score = evaluate(
-                self.model, self.valid, self.corpus.vocab, unsettled_tokens=UNSETTLED_TOKENS
-            )
-            # From here on as much for every validation, so that they can be compared.
-            self.valid = self.valid[: score.tokens + 1]
+        looked_at = self.validator.extent.look
+        score = self.validator.look(self.model)
+        if self.validator.extent.look != looked_at and self.best.step:
+            # What was best is put beside it on the same tokens.
+            with other_weights(self.model, watcher.kept()):
+                self.best.nats_per_token = self.validator.look(self.model).nats_per_token
         watcher.validated(self, score, self.best.take(score, self.done))
+
+    def conclude(self, watcher: Watcher) -> None:
+        """The last figure, where looks have read only a part of what it is over."""
+        if not (self.validates and self.validator.provisional and self.best.step):
+            return
+        kept = None if self.best.step == self.done else watcher.kept()
+        with other_weights(self.model, kept):
+            score = self.validator.last(self.model)
+        watcher.concluded(self, score)
 
     def resume_point(self, **of_the_command: Any) -> ResumePoint:
         """Where it is. of_the_command: what a command knows beside it."""
@@ -285,7 +270,9 @@ class Trainer:
             last_milestone=self.last_milestone,
             last_validation=self.last_validation,
             best=(str(best.nats_per_token), best.step, best.failures),
-            valid_tokens=len(self.valid),
+            valid_tokens=self.validator.extent.look,
+            last_tokens=self.validator.extent.last,
+            looks=self.limit.looks if self.limit.planned else None,
             limits=limits_of(self.config.training),
             conditions=conditions(self.device),
             finished=self.finished,
@@ -296,6 +283,5 @@ class Trainer:
         """Take over the counters of a resume point; the arrays come by `checkpoint.restore`."""
         self.done, self.tokens, self.gradient.parts = point.step, point.tokens, point.parts
         self.last_milestone, self.last_validation = point.last_milestone, point.last_validation
-        self.valid = self.valid[: point.valid_tokens]
         nats, step, failures = point.best
         self.best = Best(float(nats), step, failures)

@@ -1,5 +1,7 @@
 """Texts in the cells of a terminal, of which a Chinese character takes two."""
 
+from collections.abc import Iterator
+
 from wcwidth import iter_graphemes, width
 
 
@@ -19,3 +21,22 @@ def shortened(text: str, size: int) -> str:
                 used -= width(kept.pop())
             return "".join(kept) + "…"
     return text
+
+
+def wrapped(text: str, size: int) -> str:
+    """A text whose longer lines are broken at spaces, into rows of `size` cells where the words
+    allow; a row that goes on is set in. Lines that are set in themselves are left, to be copied."""
+    return "\n".join(
+        line if line.startswith(" ") else "\n".join(_rows(line, size)) for line in text.split("\n")
+    )
+
+
+def _rows(line: str, size: int) -> Iterator[str]:
+    row, *words = line.split(" ")
+    for word in words:
+        if width(row) + 1 + width(word) > size:
+            yield row
+            row = f"  {word}"
+        else:
+            row = f"{row} {word}"
+    yield row

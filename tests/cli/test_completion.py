@@ -1,5 +1,6 @@
 """What Tab offers: asked for as click's scripts ask, and in the shells themselves."""
 
+import json
 import os
 import pty
 import re
@@ -113,11 +114,13 @@ def test_whatever_names_a_file_or_a_run_completes(offered, name: str) -> None:
             assert param.shell_complete(context, "nothing begins like this"), param.name
 
 
-def ask_click(folder: Path, *words: str, shell: str = "bash") -> subprocess.CompletedProcess[str]:
+def ask_click(
+    folder: Path, *words: str, shell: str = "bash", encoding: str = "utf-8"
+) -> subprocess.CompletedProcess[str]:
     """What click's script asks for at each Tab, with what was imported for the answer."""
     code = (
-        "import sys\nfrom charlm.cli.main import run_command\n"
-        "try:\n    run_command([])\nfinally:\n"
+        "import sys\nfrom charlm.cli.main import open_streams, run_command\n"
+        "open_streams()\ntry:\n    run_command([])\nfinally:\n"
         "    print([m for m in ('torch', 'numpy') if m in sys.modules], file=sys.stderr)"
     )
     environment = {
@@ -126,7 +129,7 @@ def ask_click(folder: Path, *words: str, shell: str = "bash") -> subprocess.Comp
     }  # fmt: skip
     return subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True,
-        encoding="utf-8", timeout=60, check=False,
+        encoding=encoding, timeout=60, check=False,
     )  # fmt: skip
 
 
@@ -137,8 +140,48 @@ def test_completing_imports_neither_torch_nor_numpy(folder: Path, words: list[st
     assert asked.stderr == "[]\n"
 
 
-def test_a_name_with_a_space_is_one_word_in_bash(folder: Path) -> None:
-    assert ask_click(folder, "info", "runs/我").stdout == "plain,runs/我的\\\\ 书\n"
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("runs/我", "plain,runs/我的\\\\ 书\n"),
+        ("'runs/我", "plain,runs/我的 书\n"),
+        ('"runs/我', "plain,runs/我的 书\n"),
+        ("runs/it", "plain,runs/it\\\\'s \\\\$5\n".replace("s \\", "s\\\\ \\")),
+        ('"runs/it', "plain,runs/it's \\\\$5\n"),
+        ("'runs/it", "plain,runs/it'\\\\''s $5\n"),
+    ],
+)
+def test_a_name_is_one_word_in_bash(folder: Path, typed: str, answer: str) -> None:
+    make_run(folder, "runs/it's $5")
+    assert ask_click(folder, "info", typed).stdout == answer
+
+
+def make_run(folder: Path, name: str | bytes) -> None:
+    path = folder / os.fsdecode(name)
+    path.mkdir(parents=True)
+    model = {"rnn_type": "gru", "num_layers": 2, "hidden_size": 64}
+    record = {"config": {"model": model}, "corpus": {"name": "a, b\x1b"}}
+    (path / "config.json").write_text(json.dumps(record))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
+def test_names_of_other_encodings_come_as_they_are(folder: Path) -> None:
+    make_run(folder, b"runs/caf\xe9")
+    asked = ask_click(folder, "info", "runs/ca", encoding="latin-1")
+    assert asked.stdout == "plain,runs/caf\xe9\n"
+
+
+def test_what_is_offered_is_told_of(folder: Path) -> None:
+    make_run(folder, "runs/new")
+    make_run(folder, "runs/two\nlines")
+    (folder / "configs/gru.toml").write_text("# a GRU, 85 s\n[model]\n")
+    from click.shell_completion import ShellComplete
+
+    asked = ShellComplete(cli, {}, "charlm", "_CHARLM_COMPLETE")
+    told = {item.value: item.help for item in asked.get_completions(["info"], "runs/")}
+    assert told == {"runs/book": None, "runs/我的 书": None, "runs/new": r"GRU 2×64, of a, b\x1b"}
+    told = {item.value: item.help for item in asked.get_completions(["train", "--config"], "")}
+    assert told == {"configs/gru.toml": "a GRU, 85 s", "mine.toml": None}
 
 
 BASH = ["bash", "--norc", "--noprofile", "-i"]
@@ -152,6 +195,9 @@ SET_UP = {
 
 @pytest.fixture
 def shell_environment(folder: Path) -> dict[str, str]:
+    make_run(folder, "runs/it's, $5")
+    (folder / "三国 'x'.txt").touch()
+    (folder / "texts/a b").mkdir(parents=True)
     (folder / "bin").mkdir()
     (folder / "bin/charlm").write_text(STAND_IN.format(python=sys.executable))
     (folder / "bin/charlm").chmod(0o755)
@@ -201,8 +247,14 @@ def has_shell(name: str) -> bool:
         ("charlm gener\t-m runs/b\t''\n", "<generate><-m><runs/book><>"),
         ("charlm info runs/我\t''\n", "<info><runs/我的 书><>"),
         ("charlm train nov\t--config c\t''\n", "<train><novel.txt><--config><configs/gru.toml><>"),
+        ('charlm info "runs/我\t\'\'\n', "<info><runs/我的 书><>"),
+        ("charlm vocab runs/it\t''\n", "<vocab><runs/it's, $5><>"),
+        ("charlm train 三\t''\n", "<train><三国 'x'.txt><>"),
+        ("charlm runs els\t''\n", "<runs><elsewhere/>"),
+        ("charlm train texts/a\t''\n", "<train><texts/a b/>"),
     ],
-    ids=["commands and runs", "a name with a space", "files and configs"],
+    ids=["commands and runs", "a name with a space", "files and configs", "behind a quote",
+         "a quote in a name", "a file with quotes", "a folder", "a folder of texts"],
 )  # fmt: skip
 def test_tab_in_a_real_shell(
     shell_environment: dict[str, str], command: list[str], line: str, arguments: str
@@ -217,9 +269,14 @@ def test_tab_in_a_real_shell(
     ("line", "found"),
     [
         ("charlm gener", ["generate"]),
-        ("charlm info runs/", ["runs/book", "runs/我的 书"]),
+        ("charlm info runs/", ["runs/book", "runs/it's, $5", "runs/我的 书"]),
+        ("charlm info runs/it", [r"runs/it's, $5	GRU 2×64, of a, b\x1b"]),
+        ("charlm gener", ["generate	Continue a prefix"]),
         ("charlm train --config ", ["configs/gru.toml", "mine.toml"]),
         ("charlm train nov", ["novel.txt"]),
+        ("charlm train 三", ["三国 'x'.txt"]),
+        ("charlm runs els", ["elsewhere/"]),
+        ("charlm train texts/", ["texts/a b/"]),
     ],
 )
 def test_what_fish_offers(shell_environment: dict[str, str], line: str, found: list[str]) -> None:
@@ -227,4 +284,5 @@ def test_what_fish_offers(shell_environment: dict[str, str], line: str, found: l
         ["fish", "--no-config", "-c", f"{SET_UP['fish']}; complete -C '{line}'"],
         env=shell_environment, capture_output=True, encoding="utf-8", timeout=60, check=True,
     )  # fmt: skip
-    assert [value.partition("\t")[0] for value in asked.stdout.splitlines()] == found
+    for line, expected in zip(asked.stdout.splitlines(), found, strict=True):
+        assert line.startswith(expected) if "\t" in expected else line.split("\t")[0] == expected

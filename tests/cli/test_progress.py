@@ -152,6 +152,48 @@ def test_what_a_sample_holds_does_nothing_to_the_terminal(terminal: Terminal) ->
     assert r"  | a\x1b[2Jb\u202ec" in lines_of(written())
 
 
+def test_what_a_sample_holds_is_shown_in_a_pipe_too(capsys: pytest.CaptureFixture[str]) -> None:
+    train(sample="a\0b\x1b[2J")
+    assert r"  | a\x00b\x1b[2J" in capsys.readouterr().err.splitlines()
+
+
+def test_provisional_figures_are_called_so(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look() -> None:
+        progress = Progress(40, tokens_per_step=10)
+        seen = Validation(10, 1.0, 1.0, 2.0, True)
+        progress.validation(seen, 100, Score(2.0, 1999), provisional=True)
+        progress.close()
+
+    look()
+    assert capsys.readouterr().err.startswith("step 10: provisional validation perplexity ")
+    written = terminal(80)
+    look()
+    assert lines_of(written())[0] == "provisional, over the first 1,999 characters:"
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_header_is_broken_between_words(terminal: Terminal, columns: int) -> None:
+    from charlm.cli.output import note_for_people
+
+    header = "text: sanguo, vocabulary of 4,743; train 544,232, valid 60,471\nmodel: LSTM 1×256"
+    written = terminal(columns)
+    note_for_people(header)
+    lines = lines_of(written())
+    assert all(len(line) <= columns for line in lines)
+    assert " ".join(line.strip() for line in lines).strip() == header.replace("\n", " ")
+    assert len(lines) == (4 if columns == 40 else 3)
+
+
+def test_a_terminal_of_ascii_is_shown_plain_signs(terminal: Terminal) -> None:
+    from charlm.cli.output import note
+
+    written = terminal(80, encoding="ascii")
+    note("LSTM 1×256, a\0b – 三")
+    assert lines_of(written())[0] == r"LSTM 1x256, a\x00b - \u4e09"
+
+
 def test_a_resumed_training_goes_on_with_its_course(terminal: Terminal) -> None:
     written = terminal(80)
     before = [Validation(10, 1.0, 1.0, 4.0, True), Validation(20, 2.0, 2.0, 3.5, True)]

@@ -13,14 +13,27 @@ def test_json_and_the_run_agree(charlm, text_file: Path, tiny_options: list[str]
     result = charlm("train", text_file, *tiny_options, "--json")
     figures = json.loads(result.out.splitlines()[-1])
     assert list(figures) == [
-        "run", "steps", "epochs", "seconds", "characters_per_second", "train_perplexity",
-        "estimated", "valid", "ended_early",
+        "run", "steps", "epochs", "seconds", "training_seconds", "characters_per_second",
+        "train_perplexity", "estimated", "valid", "ended_early",
     ]  # fmt: skip
     assert figures["run"] == "runs/nonsense"
     assert figures["steps"] == 20
     scored = json.loads(charlm("evaluate", "--json").out)
     assert scored["nats_per_char"] == pytest.approx(figures["valid"]["nats_per_char"], abs=1e-6)
     assert figures["valid"]["split"] == "valid"
+
+
+def test_two_clocks_each_by_its_name(charlm, text_file: Path, tiny_options: list[str]) -> None:
+    begun = charlm("train", text_file, *tiny_options, "-o", "run", "--json")
+    first = json.loads(begun.out)
+    assert 0 < first["training_seconds"] <= first["seconds"]
+    more = charlm("train", "--resume", "run", "--max-steps", "40", "--json")
+    # Of the training, the seconds of both commands; and of the command, its own.
+    second = json.loads(more.out)
+    assert second["training_seconds"] >= first["training_seconds"]
+    assert second["training_seconds"] <= first["seconds"] + second["seconds"]
+    told = charlm("train", "--resume", "run").out
+    assert re.search(r" \d+\.\d s of training \(this command: \d+\.\d s\)\n", told)
 
 
 def test_the_name_of_a_run_is_free(charlm, text_file: Path, tiny_options: list[str]) -> None:
@@ -191,8 +204,6 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--config", "no.toml"], 2, "cannot read the config no.toml: No such file or directory"),
         (["--vocab", "v.json", "--min-freq", "2"], 2,
          "data.vocab is a vocabulary already made: data.min_freq has no part in it"),
-        (["--optimizer", "sgd", "--weight-decay", "0.1"], 2,
-         "training.weight_decay goes with adamw or soap; training.optimizer is sgd"),
         (["--device", "cuda:7"], 2, "--device cuda:7: this machine has cpu"),
         (["--seq-len", "9000"], 3, "the train part has 3600 tokens, need at least 9001 for a "
          "window of 9000: give more text or a smaller --seq-len"),

@@ -1,4 +1,5 @@
-"""Where the memory does not hold a batch, its streams are trained in parts, to the same end."""
+"""What does not fit into memory is refused before any is taken; where that could not be foreseen,
+streams are trained in parts, to the same end."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,9 +7,13 @@ from typing import Any
 import pytest
 import torch
 
+from charlm.config import Config
 from charlm.data.corpus import Corpus
 from charlm.errors import OutOfMemoryError
 from charlm.model.network import CharLM
+from charlm.settings import configured
+from charlm.training import memory
+from charlm.training.memory import GIB, check_memory, free_memory, needed
 from charlm.training.trainer import Trainer
 
 ERROR = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried"
@@ -87,3 +92,110 @@ def test_row_33_another_error_is_no_lack_of_memory(
     with pytest.raises(RuntimeError, match="shape mismatch") as error:
         trainer.step(trainer.batches[0])
     assert not isinstance(error.value, OutOfMemoryError)
+
+
+CPU = torch.device("cpu")
+
+
+def of_sizes(**sizes: Any) -> Config:
+    model = {key: value for key, value in sizes.items() if key not in ("batch_size", "optimizer")}
+    training = {key: value for key, value in sizes.items() if key not in model}
+    return configured(Config(), {"model": model, "training": training})
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "soap", "sgd"])
+def test_what_a_training_keeps_is_counted(
+    make_corpus: Callable[..., Corpus], tiny_config: Any, nonsense: Any, optimizer: str
+) -> None:
+    """The weights, their gradients and the optimiser's numbers, as they are after some steps."""
+    config = tiny_config(training={"optimizer": optimizer})
+    trainer = Trainer(config, make_corpus(nonsense(500)))
+    for _ in range(3):
+        trainer.step(trainer.batches[trainer.done])
+    parameters = list(trainer.model.parameters())
+    kept = [*parameters, *(p.grad for p in parameters if p.grad is not None)]
+    kept += [value for entries in trainer.optimizer.state.values() for value in entries.values()]
+    held = sum(tensor.numel() * tensor.element_size() for tensor in kept)
+    assert held < needed(config, trainer.model.vocab_size) < 6 * held + 4 * 32 * 1000
+
+
+@pytest.mark.parametrize(
+    ("config", "vocab_size", "words"),
+    [
+        (of_sizes(hidden_size=1_000_000), 65, "--hidden-size "),
+        (of_sizes(hidden_size=1_000_000, embedding_size=1_000_000, tied=True), 65,
+         "--hidden-size "),
+        (of_sizes(batch_size=1_000_000), 65, "--batch-size "),
+        (of_sizes(embedding_size=1_000_000), 10_000, "--embedding-size "),
+        (of_sizes(hidden_size=20_000, num_layers=100), 65, "--hidden-size "),
+    ],
+)  # fmt: skip
+def test_sizes_beyond_the_memory_are_refused_and_what_would_fit_is_named(
+    config: Config, vocab_size: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda device: 8 * GIB)
+    with pytest.raises(OutOfMemoryError) as error:
+        check_memory(config, vocab_size, 10**9, CPU)
+    message = str(error.value)
+    assert "8 GiB are free; " in message
+    assert "\n" not in message
+    option, _, size = message.partition("; ")[2].removesuffix(" would fit").partition(" ")
+    assert option + " " == words
+    name = option.removeprefix("--").replace("-", "_")
+    section = "training" if name == "batch_size" else "model"
+    tied = {"embedding_size": int(size)} if config.model.tied else {}
+    smaller = configured(config, {section: {name: int(size), **tied}})
+    check_memory(smaller, vocab_size, 10**9, CPU)
+    larger = configured(
+        config, {section: {name: int(size) * 2, **{k: v * 2 for k, v in tied.items()}}}
+    )
+    assert needed(larger, vocab_size) > 8 * GIB
+
+
+def test_streams_that_a_text_does_not_fill_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda device: GIB)
+    check_memory(of_sizes(batch_size=1_000_000), 65, 4000, CPU)
+
+
+def test_where_nobody_tells_what_is_free_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
+    monkeypatch.setattr(memory, "CGROUPS", ())
+    assert free_memory(CPU) is None
+    check_memory(of_sizes(hidden_size=1_000_000), 65, 10**9, CPU)
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "limit", "free"),
+    [
+        ("MemTotal: 9 kB\nMemAvailable:   4 kB\n", "max", 4096),
+        ("MemAvailable: 4 kB\n", "3000", 2000),
+        ("MemAvailable: 4 kB\n", "999", 0),
+        ("MemAvailable: 4 kB\n", "90000", 4096),
+        ("no such thing", "nonsense", None),
+        ("MemAvailable: much\n", "", None),
+    ],
+)
+def test_the_machine_and_the_container_tell_what_is_free(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, meminfo: str, limit: str, free: int | None
+) -> None:
+    files = {"meminfo": meminfo, "limit": limit, "used": "1000"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "CGROUPS", [(tmp_path / "limit", tmp_path / "used")])
+    assert free_memory(CPU) == free
+
+
+@pytest.mark.parametrize("option", ["--hidden-size", "--embedding-size"])
+def test_an_absurd_size_is_one_line_and_leaves_nothing(
+    charlm: Any, text_file: Any, tmp_path: Any, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda device: GIB)
+    refused = charlm("train", text_file, option, "1000000", "--rnn-type", "rnn", "--set",
+                     "model.num_layers=20")  # fmt: skip
+    assert refused.code == 6
+    assert len(refused.err.splitlines()) == 1
+    assert refused.err.startswith("Error: out of memory: a training of 20 × ")
+    assert list(tmp_path.iterdir()) == []

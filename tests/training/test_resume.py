@@ -146,6 +146,28 @@ def test_a_finished_run_is_extended_by_a_higher_limit(
     assert json.loads(more.out)["epochs"] == pytest.approx(2, abs=0.01)
 
 
+def test_where_it_goes_on_and_what_is_left_is_told(
+    charlm: Charlm, killed_at: Any, text_file: Path, tiny_options: list[str]
+) -> None:
+    killed_at(10, text_file, *tiny_options, *STEPS, "-o", "run")
+
+    def told(*arguments: Any) -> str:
+        lines: list[str] = charlm("train", "--resume", *arguments).err.splitlines()
+        assert lines[0].startswith("text: nonsense, ")
+        [line] = [line for line in lines if line.startswith("going on from ")]
+        return line
+
+    last = "going on from run/checkpoints/last.safetensors, after "
+    assert told("run") == f"{last}step 8 of 20 and 0 s of training: 12 steps are left"
+    assert told("run") == f"{last}all of 20 steps and 0 s of training: nothing is left"
+    previous = told("run/checkpoints/previous.safetensors", "--max-steps", 22)
+    assert previous == (
+        "going on from run/checkpoints/previous.safetensors, after step 16 of 22 and 0 s of "
+        "training: 6 steps are left"
+    )
+    assert told("run", "--time", "3s").endswith(" s are left")
+
+
 def test_a_run_by_time_is_extended_by_more_time(
     charlm: Charlm, text_file: Path, tiny_options: list[str]
 ) -> None:

@@ -17,6 +17,7 @@ from charlm.evaluation.evaluator import evaluate
 from charlm.model.network import open_model
 from charlm.run import open_run, save_run
 from charlm.training.checkpoint import find_checkpoint
+from charlm.training.looks import Extent
 from charlm.training.recorder import Recorder
 from charlm.training.reports import Silent
 from charlm.training.session import train_run
@@ -159,3 +160,28 @@ def test_a_validation_on_a_part_of_the_part_says_so(prepare: Prepare) -> None:
     assert result.to_dict()["valid"]["whole"] is False
     assert result.to_dict()["valid"]["characters"] == 49
     assert str(result).startswith("validation, the beginning of the part: perplexity ")
+
+
+def test_where_looks_are_at_a_part_the_last_figure_is_over_the_whole(
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlm.training.trainer.affordable", lambda tokens, *_: Extent(30, tokens))
+    path, config = prepare(max_steps=None, time=2.0, eval_every=5)
+    result = train_run(path, config, reports=Silent())
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    seen = [line for line in lines if "valid" in line]
+    assert len(seen) > 1
+    assert {(line["provisional"], line["valid"]["characters"]) for line in seen} == {(True, 29)}
+    run = open_run(path)
+    valid = run.open_corpus().split("valid")
+    score = evaluate(open_model(run, "cpu"), valid, run.vocab)
+    assert result.to_dict()["valid"]["whole"] is True
+    assert score.tokens == len(valid) - 1 == result.to_dict()["valid"]["characters"]
+    assert result.valid is not None
+    assert score.nats_per_token == pytest.approx(result.valid.nats_per_token, abs=1e-6)
+    best = min(seen, key=lambda line: line["valid"]["nats_per_char"])
+    assert run.facts["step"] == best["step"]
+    # All is done: there is nothing to go on with, and nothing is scored again.
+    monkeypatch.setattr("charlm.training.validator.evaluate", None)
+    again = train_run(path, config, checkpoint=find_checkpoint(path), reports=Silent())
+    assert again.to_dict()["valid"] == result.to_dict()["valid"]

@@ -13,7 +13,7 @@ from charlm.data.corpus import Corpus
 from charlm.errors import DivergedError
 from charlm.evaluation.evaluator import evaluate
 from charlm.evaluation.metrics import Score
-from charlm.model.network import IMPLEMENTATIONS, weights_of
+from charlm.model.network import IMPLEMENTATIONS, load_weights, weights_of
 from charlm.training.checkpoint import (
     LAST,
     PREVIOUS,
@@ -21,8 +21,11 @@ from charlm.training.checkpoint import (
     restore_trainer,
     save_checkpoint,
 )
+from charlm.training.frequencies import counts_of
+from charlm.training.looks import Extent
 from charlm.training.recorder import score_facts
-from charlm.training.trainer import Best, Trainer, counts_of
+from charlm.training.trainer import Trainer
+from charlm.training.validator import Best
 
 Make = Callable[..., Corpus]
 Settings = Callable[..., Config]
@@ -35,6 +38,8 @@ class Silence:
         self.losses: list[float] = []
         self.scores: list[tuple[int, float, bool]] = []
         self.checkpoints: list[int] = []
+        self.last: list[Score] = []
+        self.weights: dict[str, Any] = {}
         self.samples: list[int] = []
 
     def stepped(self, trainer: Trainer, loss: float) -> None:
@@ -42,6 +47,14 @@ class Silence:
 
     def validated(self, trainer: Trainer, score: Score, best: bool) -> None:
         self.scores.append((trainer.done, score.nats_per_token, best))
+        if best:
+            self.weights = weights_of(trainer.model)
+
+    def concluded(self, trainer: Trainer, score: Score) -> None:
+        self.last.append(score)
+
+    def kept(self) -> dict[str, Any]:
+        return self.weights
 
     def checkpoint_due(self, trainer: Trainer) -> None:
         self.checkpoints.append(trainer.done)
@@ -188,7 +201,7 @@ def test_it_ends_early_when_validation_gets_no_better(
     monkeypatch.setattr("charlm.training.trainer.LEAST_STEPS_TO_GIVE_UP", 7)
     rising = iter(range(100))
     monkeypatch.setattr(
-        "charlm.training.trainer.evaluate", lambda *_, **__: Score(nats=next(rising), tokens=1)
+        "charlm.training.validator.evaluate", lambda *_, **__: Score(nats=next(rising), tokens=1)
     )
     training = {"eval_every": 2, "patience": 3}
     watcher = Silence()
@@ -240,7 +253,7 @@ def test_a_validation_of_a_state_that_does_not_settle_reads_a_part_and_says_so(
     make_corpus: Make, tiny_config: Settings, nonsense: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlm.evaluation.evaluator.SHORTEST_STREAM", 200)
-    monkeypatch.setattr("charlm.training.trainer.UNSETTLED_TOKENS", 300)
+    monkeypatch.setattr("charlm.training.validator.UNSETTLED_TOKENS", 300)
     corpus = make_corpus(nonsense(8000))
     trainer, watcher = Trainer(tiny_config(model={"rnn_type": "rnn"}), corpus), Silence()
     assert score_facts(trainer, trainer_score(trainer, watcher))["whole"] is True
@@ -248,13 +261,71 @@ def test_a_validation_of_a_state_that_does_not_settle_reads_a_part_and_says_so(
     score = trainer_score(trainer, watcher)
     assert score.tokens == 300
     assert score_facts(trainer, score)["whole"] is False
-    assert score == evaluate(trainer.model, trainer.valid[:301], corpus.vocab, streams=1)
+    assert score == evaluate(trainer.model, corpus.split("valid")[:301], corpus.vocab, streams=1)
     # So do those after it, which are compared with it; and those after a resume.
     trainer.model.rnn.weight_hh_l0.data /= 20
     assert trainer_score(trainer, watcher).tokens == 300
-    resumed = Trainer(trainer.config, corpus)
-    resumed.go_on_from(trainer.resume_point())
+    point = trainer.resume_point()
+    resumed = Trainer(trainer.config, corpus, before=point)
+    resumed.go_on_from(point)
     assert trainer_score(resumed, watcher).tokens == 300
+
+
+def test_after_looks_at_a_part_the_last_figure_is_of_the_kept_weights_over_all(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any
+) -> None:
+    corpus = make_corpus(nonsense(3000))
+    # By a rate that makes it worse and worse, the first look is at the best.
+    training = {"eval_every": 5, "lr": 3.0, "schedule": "constant", "warmup": 0.0}
+    trainer, watcher = Trainer(tiny_config(training=training), corpus), Silence()
+    trainer.validator.narrow(Extent(100, 300))
+    trainer.fit(watcher)
+    kept = min(watcher.scores, key=lambda seen: seen[1])
+    assert [step for step, _, _ in watcher.scores] == [5, 10, 15, 20]
+    assert kept[0] != 20
+    after = weights_of(trainer.model)
+    load_weights(trainer.model, watcher.weights)
+    valid = corpus.split("valid")
+    assert watcher.last == [evaluate(trainer.model, valid, corpus.vocab)]
+    assert evaluate(trainer.model, valid[:100], corpus.vocab).nats_per_token == kept[1]
+    # The weights of the last step are left as they were.
+    assert any((after[name] != watcher.weights[name]).any() for name in after)
+
+
+def test_where_less_is_read_from_here_on_the_best_so_far_is_read_again(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = make_corpus(nonsense(8000))
+    trainer, watcher = Trainer(tiny_config(model={"rnn_type": "rnn"}), corpus), Silence()
+    trainer.done = 1
+    trainer.validate(watcher)
+    before = trainer.best.nats_per_token
+    monkeypatch.setattr("charlm.evaluation.evaluator.SHORTEST_STREAM", 200)
+    monkeypatch.setattr("charlm.training.validator.UNSETTLED_TOKENS", 300)
+    trainer.model.rnn.weight_hh_l0.data *= 20
+    trainer.done = 2
+    trainer.validate(watcher)
+    load_weights(trainer.model, watcher.weights)
+    again = evaluate(trainer.model, corpus.split("valid")[:301], corpus.vocab).nats_per_token
+    assert trainer.best.nats_per_token == pytest.approx(again, abs=1e-6)
+    assert before != pytest.approx(again, abs=1e-4)
+    assert trainer.best.step == 1
+
+
+def test_nothing_is_validated_twice(
+    make_corpus: Make, tiny_config: Settings, nonsense: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[int] = []
+
+    def counting(*arguments: Any, **settings: Any) -> Score:
+        scored.append(trainer.done)
+        return evaluate(*arguments, **settings)
+
+    monkeypatch.setattr("charlm.training.validator.evaluate", counting)
+    trainer = Trainer(tiny_config(training={"eval_every": 5}), make_corpus(nonsense(3000)))
+    trainer.fit(Silence())
+    trainer.fit(Silence())
+    assert scored == [5, 10, 15, 20]
 
 
 def trainer_score(trainer: Trainer, watcher: Any) -> Any:
@@ -316,7 +387,7 @@ def test_a_model_begins_at_the_frequencies_but_for_the_textbook_s(
 def test_of_a_long_text_blocks_all_over_it_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = np.repeat(np.arange(4), 1000)
     assert counts_of(ids, 5).tolist() == [1000] * 4 + [0]
-    monkeypatch.setattr("charlm.training.trainer.MOST_COUNTED", 640)
+    monkeypatch.setattr("charlm.training.frequencies.MOST_COUNTED", 640)
     counts = counts_of(ids, 5)
     assert counts.sum() == 640
     assert counts[:4] == pytest.approx(160, abs=10)

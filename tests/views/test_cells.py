@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import width
 
-from charlm.views.cells import shortened
+from charlm.views.cells import shortened, wrapped
 
 
 @given(st.text(st.characters(categories=["L", "M", "N", "P", "Z", "So"])), st.integers(1, 20))
@@ -24,3 +24,22 @@ def test_graphemes_stay_whole() -> None:
     family = "👨\u200d👩\u200d👧"
     assert shortened(f"{family}{family}{family}", 5) == f"{family}{family}…"
     assert shortened("e\u0301" * 3, 2) == "e\u0301…"
+
+
+WORDS = st.text(st.sampled_from("ab三国é "), max_size=60)
+
+
+@given(WORDS, st.integers(8, 40))
+def test_a_line_is_broken_at_spaces_and_loses_nothing(text: str, size: int) -> None:
+    rows = wrapped(f"x{text}", size).split("\n")
+    assert (
+        " ".join(row.removeprefix("  ") if k else row for k, row in enumerate(rows)) == f"x{text}"
+    )
+    for row in rows:
+        assert width(row) <= size or " " not in row.removeprefix("  ")
+
+
+def test_what_is_set_in_is_left_to_be_copied() -> None:
+    command = "  charlm generate -m runs/a --prefix"
+    assert wrapped(f"try next:\n{command}\n", 12) == f"try next:\n{command}\n"
+    assert wrapped("model: LSTM 1×256, embedding 64", 18) == "model: LSTM 1×256,\n  embedding 64"

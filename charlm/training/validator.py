@@ -1,0 +1,96 @@
+"""What scores a training's weights: always on the same tokens, so that figures can be compared."""
+
+import math
+from dataclasses import dataclass
+
+from charlm.config import Config, TrainingConfig
+from charlm.data.batches import MaskShape
+from charlm.data.corpus import Corpus
+from charlm.data.splits import LEAST_TOKENS
+from charlm.evaluation.evaluator import evaluate, evaluate_masked
+from charlm.evaluation.metrics import Score
+from charlm.model.network import CharLM
+from charlm.training.looks import Extent
+
+# A validation of a model whose state does not settle has no streams to be quick with: it, and those
+# after it, read no more than so many tokens, a second or so of work, and their figures say so.
+UNSETTLED_TOKENS = 20_000
+
+
+def mask_shape(settings: TrainingConfig) -> MaskShape:
+    return MaskShape(settings.mask_frac, settings.mask_span, settings.mask_single)
+
+
+@dataclass
+class Best:
+    """The best validation so far, and how many have failed to better it since."""
+
+    nats_per_token: float = math.inf
+    step: int = 0
+    failures: int = 0
+
+    def take(self, score: Score, step: int) -> bool:
+        """Whether `score` is a new best."""
+        if score.nats_per_token < self.nats_per_token:
+            self.nats_per_token, self.step, self.failures = score.nats_per_token, step, 0
+            return True
+        self.failures += 1
+        return False
+
+
+class Validator:
+    """extent: what of the validation part a look reads, and the last figure; see `narrow`."""
+
+    def __init__(self, config: Config, corpus: Corpus) -> None:
+        self._config, self._vocab = config, corpus.vocab
+        self._ids = corpus.split("valid")[: config.training.eval_tokens or None]
+        self._on_all = len(self._ids) == corpus.splits["valid"]
+        self.extent = Extent(len(self._ids), len(self._ids))
+
+    @property
+    def works(self) -> bool:
+        """Whether there is a part to validate on."""
+        return len(self._ids) >= LEAST_TOKENS
+
+    @property
+    def provisional(self) -> bool:
+        """Whether a look reads less than the last figure is over."""
+        return self.extent.look < self.extent.last
+
+    def narrow(self, extent: Extent) -> None:
+        """Read no more than that from here on."""
+        last = min(extent.last, len(self._ids))
+        self.extent = Extent(min(extent.look, last), last)
+
+    def look(self, model: CharLM) -> Score:
+        """The score of the weights of the moment."""
+        score = self._score(model, self.extent.look)
+        if not score.masked and score.tokens + 1 < self.extent.look:
+            # From here on as much for every validation, so that they can be compared.
+            self.extent = Extent(score.tokens + 1, score.tokens + 1)
+        return score
+
+    def last(self, model: CharLM) -> Score:
+        """The score of the weights that were kept."""
+        return self._score(model, self.extent.last)
+
+    def _score(self, model: CharLM, tokens: int) -> Score:
+        ids, training = self._ids[:tokens], self._config.training
+        if self._config.model.bidirectional:
+            return evaluate_masked(
+                model, ids, self._vocab, window=training.seq_len, mask=mask_shape(training)
+            )
+        return evaluate(model, ids, self._vocab, unsettled_tokens=UNSETTLED_TOKENS)
+
+    def is_of_all(self, score: Score) -> bool:
+        """Whether a score is of the whole validation part."""
+        return self._on_all and self._is_of(score, len(self._ids))
+
+    def is_provisional(self, score: Score) -> bool:
+        """Whether a score is of less than the last figure will be."""
+        return self.provisional and not self._is_of(score, self.extent.last)
+
+    def _is_of(self, score: Score, tokens: int) -> bool:
+        if score.masked:  # an older charlm's does not tell of how much it is, and was of all
+            return score.read in (None, tokens)
+        return score.tokens == tokens - 1

@@ -25,14 +25,17 @@ def shortened(text: str, size: int) -> str:
 
 def wrapped(text: str, size: int) -> str:
     """A text whose longer lines are broken at spaces, into rows of `size` cells where the words
-    allow; a row that goes on is set in. Lines that are set in themselves are left, to be copied."""
+    allow; a row that goes on is set in. Commands are left, to be copied."""
     return "\n".join(
-        line if line.startswith(" ") else "\n".join(_rows(line, size)) for line in text.split("\n")
+        line if line.startswith("  charlm ") else "\n".join(_rows(line, size))
+        for line in text.split("\n")
     )
 
 
 def _rows(line: str, size: int) -> Iterator[str]:
-    row, *words = line.split(" ")
+    begins = len(line) - len(line.lstrip(" "))
+    first, *words = line[begins:].split(" ")
+    row = line[:begins] + first
     for word in words:
         if width(row) + 1 + width(word) > size:
             yield row

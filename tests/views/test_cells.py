@@ -39,7 +39,8 @@ def test_a_line_is_broken_at_spaces_and_loses_nothing(text: str, size: int) -> N
         assert width(row) <= size or " " not in row.removeprefix("  ")
 
 
-def test_what_is_set_in_is_left_to_be_copied() -> None:
+def test_commands_are_left_to_be_copied() -> None:
     command = "  charlm generate -m runs/a --prefix"
     assert wrapped(f"try next:\n{command}\n", 12) == f"try next:\n{command}\n"
+    assert wrapped("  others, about: 3", 12) == "  others,\n  about: 3"
     assert wrapped("model: LSTM 1×256, embedding 64", 18) == "model: LSTM 1×256,\n  embedding 64"

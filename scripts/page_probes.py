@@ -41,6 +41,16 @@ NODES = """[...text.querySelectorAll(".line")].map((line) =>
   [...line.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).length)"""
 # Without the features that a page has other ways to do without.
 WITHOUT_HIGHLIGHTS = "delete window.Highlight;"
+# How many tints there are at the first frame that has a line to show.
+FIRST_FRAME = """const look = () => {
+  if (document.querySelector(".line")) {
+    const wrapped = document.querySelectorAll("#text [class^=t]");
+    window.tintsAtFirst = CSS.highlights?.size || wrapped.length;
+  } else {
+    requestAnimationFrame(look);
+  }
+};
+requestAnimationFrame(look);"""
 # The widths of each line as it is tinted and as it would be without a tint: letters that a tint
 # kept from joining would be wider.
 WIDTHS = """lines.map((line) => {
@@ -95,7 +105,7 @@ def timed(act: str) -> str:
 def as_seen(line: str) -> str:
     """One of the lines above as a reader should see it."""
     shown = "".join(f"U+{ord(c):04X}" if ord(c) in _UNSEEN else c for c in line)
-    return shown.replace("\n", "↵")
+    return shown.replace("\n", "↵").replace("\t", "⇥\t")
 
 
 def scored(lines: list[str]) -> list[ScoredLine]:

@@ -11,8 +11,10 @@ from charlm.cli.completion import complete_files, complete_runs
 from charlm.cli.inputs import load_run
 from charlm.cli.options import json_option
 from charlm.cli.output import note, print_json, show, terminal_width
+from charlm.cli.watch import TYPING, Watch, is_typed_in
 from charlm.data.inputs import refuse_folders_of_ours
 from charlm.errors import DataError, ModelError
+from charlm.views.columns import Column, Columns
 
 if TYPE_CHECKING:
     from charlm.evaluation.comparison import Cost
@@ -29,7 +31,10 @@ class Compared(NamedTuple):
     by: float | None
 
 
-HEADER = f"{'A bits':>8} {'B bits':>8} {'better by':>10} {'A unknown':>9} {'B unknown':>9}  text"
+COLUMNS = [
+    Column("A bits", 8, 4), Column("B bits", 8, 3), Column("better by", 10, 5),
+    Column("A unknown", 9, 2), Column("B unknown", 9, 1),
+]  # fmt: skip
 
 
 @click.command()
@@ -45,11 +50,13 @@ def compare(a: str, b: str, text: str, encoding: str | None, as_json: bool) -> N
     Bits (base 2) are per character; the model that needs fewer is the better. Lines are read as
     charlm score reads them. A character that a model does not know counts 20.1 bits, as one of
     Unicode's code points, all alike, so that ignorance is no advantage; how many there are is told.
+    Where both know fewer than a tenth of the letters and digits, neither is called the better.
     The header and the total go to standard error.
 
-    With --json, an object a line: line, text, A and B (bits_per_char, characters, unknown), better
-    ("A", "B", or null where they are even), by; at the end one for all, its line null, which also
-    tells lines, and of A and B run and better_lines."""
+    With --json, an object a line: line, text, A and B (bits_per_char, characters, unknown, and of
+    the known characters alone known_bits_per_char), better ("A", "B", or null where they are even
+    or neither knows the script), by; at the end one for all, its line null, which also tells lines,
+    and of A and B run and better_lines."""
     from charlm.run import need_direction
 
     runs = load_run(a), load_run(b)
@@ -58,15 +65,18 @@ def compare(a: str, b: str, text: str, encoding: str | None, as_json: bool) -> N
     _check_alike(*runs)
     refuse_folders_of_ours((text,))
     total = Total(*runs)
-    width = terminal_width()
-    for line in _compared(text, runs, encoding or runs[0].config.text.encoding):
+    columns = Columns(COLUMNS, terminal_width())
+    things = "characters" if runs[0].vocab.level == "char" else "words"
+    watch = Watch(f"{things} by two models", shown=is_typed_in(text) or sys.stdout.isatty())
+    for line in _compared(text, runs, encoding or runs[0].config.text.encoding, watch):
+        watch.give_way()
         total.add(line)
         if as_json:
             print_json({"line": total.lines, "text": line.text, **total.figures(line)})
             continue
         if total.lines == 1:
-            note(HEADER)
-        show(_row(line, width) + "\n")
+            note(columns.header("text"))
+        show(columns.row(_figures(line), line.text) + "\n")
     if not total.lines:
         raise DataError(f"{'standard input' if text == '-' else text}: the text is empty")
     if as_json:
@@ -89,7 +99,9 @@ def _check_alike(a: "Run", b: "Run") -> None:
         note(f"note: {a.path} and {b.path} clean a text differently ({names}): each reads its own")
 
 
-def _compared(text: str, runs: tuple["Run", "Run"], encoding: str) -> Iterator[Compared]:
+def _compared(
+    text: str, runs: tuple["Run", "Run"], encoding: str, watch: Watch
+) -> Iterator[Compared]:
     from charlm.config import TextConfig
     from charlm.data.stream import lines_of, read_once
     from charlm.evaluation.comparison import better_of, cost_of
@@ -101,28 +113,25 @@ def _compared(text: str, runs: tuple["Run", "Run"], encoding: str) -> Iterator[C
     cut = TextConfig(newlines="keep" if keeps else "lf")
     # The end of a line is one more character for both, or for neither.
     eol = all("\n" in run.vocab.ids for run in runs)
-    a, b = (reader_of(run, eol=eol) for run in runs)
-    one_by_one = text == "-" and sys.stdin.isatty()
+    a, b = (reader_of(run, eol=eol, on_scored=watch.scored) for run in runs)
+    if one_by_one := is_typed_in(text):
+        note(TYPING)
+    lines = watch.over(lines_of(read_once(text, encoding), cut))
     with one_thread():
-        for group in groups(lines_of(read_once(text, encoding), cut), one_by_one=one_by_one):
+        for group in groups(lines, one_by_one=one_by_one):
             for line, other in zip(a.afresh(group), b.afresh(group), strict=True):
                 costs = cost_of(line, level), cost_of(other, level)
                 yield Compared(line.text, *costs, *better_of(*costs))
             sys.stdout.flush()
 
 
-def _row(line: Compared, cells: int | None) -> str:
-    """cells: of the terminal that it is for; the text is cut to the room that it leaves."""
-    from charlm.cli.score_rows import fitted
-
+def _figures(line: Compared) -> list[str]:
+    """One for each of COLUMNS."""
     a, b, by = (
         "-" if value is None else f"{value:.4f}"
         for value in (line.a.bits_per_token, line.b.bits_per_token, line.by)
     )
-    shown = (
-        f"{a:>8} {b:>8} {line.better or '':<1} {by:>8} {line.a.unknown:>9} {line.b.unknown:>9}  "
-    )
-    return shown + (line.text if cells is None else fitted(line.text, cells - len(shown)))
+    return [a, b, f"{line.better or '':<1} {by:>8}", f"{line.a.unknown}", f"{line.b.unknown}"]
 
 
 class Total:
@@ -153,8 +162,12 @@ class Total:
         """By name."""
 
         def of(cost: "Cost") -> dict[str, Any]:
-            bits = {f"bits_per_{self._unit}": cost.bits_per_token}
-            return bits | {self._plural: cost.tokens, "unknown": cost.unknown}
+            return {
+                f"bits_per_{self._unit}": cost.bits_per_token,
+                self._plural: cost.tokens,
+                "unknown": cost.unknown,
+                f"known_bits_per_{self._unit}": cost.known_bits_per_token,
+            }
 
         return {"A": of(line.a), "B": of(line.b), "better": line.better, "by": line.by}
 
@@ -166,17 +179,25 @@ class Total:
         return figures
 
     def in_words(self) -> Iterator[str]:
+        from charlm.evaluation.comparison import UNKNOWN_BITS
+
         unit, found = self._plural.removesuffix("s"), self.all()
         for name, cost in self._costs.items():
             if cost.bits_per_token is None:
                 yield f"{name} {self._runs[name]}: nothing to compare"
                 continue
-            unknown = f", {cost.unknown:,} of them unknown" if cost.unknown else ""
+            unknown, known = "", cost.known_bits_per_token
+            if cost.unknown:
+                alone = "" if known is None else f"; {known:.4f} over the known ones alone"
+                dear = f"{UNKNOWN_BITS:.1f} bits a character"
+                unknown = f", {cost.unknown:,} of them unknown ({dear}{alone})"
             yield (
                 f"{name} {self._runs[name]}: {cost.bits_per_token:.4f} bits per {unit} over "
                 f"{cost.tokens:,} {self._plural}{unknown}; the better on {self._better[name]:,} of "
                 f"{self.lines:,} lines"
             )
+        if found.by is None and found.a.tokens and found.b.tokens:
+            yield "neither knows the script of this text: none is the better"
         if found.by is not None:
             better = f"{found.better} is the better by {found.by:.4f} bits per {unit}"
             yield better if found.better else "they are even"

@@ -12,6 +12,7 @@ import click
 from charlm.cli.completion import complete_files
 from charlm.cli.inputs import load_run
 from charlm.cli.options import (
+    as_typed,
     changes_of,
     corpus_option,
     json_option,
@@ -76,7 +77,8 @@ def evaluate(
 
     run = load_run(model, corpus)
     need_direction(run, bidirectional=False)
-    config = configured(run.config, changes_of(options))
+    with as_typed(options):
+        config = configured(run.config, changes_of(options))
     if options["text__encoding"] and (text is None or corpus_among((text,))):
         raise UsageError("--encoding is how TEXT is encoded: a corpus has been read already")
     # Where the run was trained says nothing of where it is scored.

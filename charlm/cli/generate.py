@@ -11,6 +11,7 @@ import click
 from charlm.cli.completion import complete_files
 from charlm.cli.inputs import load_run
 from charlm.cli.options import (
+    as_typed,
     changes_of,
     corpus_option,
     json_option,
@@ -81,7 +82,8 @@ def generate(
         prefix = _as_meant(prefix, "--prefix", escapes, run)
     stops = [_as_meant(stop, "--stop", escapes, run) for stop in options["generation__stop"]]
     options["generation__stop"] = tuple(stops)
-    config = configured(run.config, changes_of(options))
+    with as_typed(options):
+        config = configured(run.config, changes_of(options))
     settings = config.generation
     check_generation(settings)
     if options["text__encoding"] and prefix_file is None:

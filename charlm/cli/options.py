@@ -1,6 +1,8 @@
 """Options made from the settings: names, types, help and defaults all come from config.py."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,6 +10,7 @@ import click
 
 from charlm.cli.completion import complete_files, complete_runs
 from charlm.config import LIMITS
+from charlm.errors import UsageError
 from charlm.settings import Changes, fields_of, merged, parse_assignment, read_toml, type_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -109,6 +112,21 @@ def given_changes(
         kept = {key: value for key, value in filed["training"].items() if key not in LIMITS}
         filed = {**filed, "training": kept}
     return merged(filed, typed)
+
+
+@contextmanager
+def as_typed(options: dict[str, Any]) -> Iterator[None]:
+    """Where settings are refused inside the block, those that were given as options have the names
+    of these."""
+    try:
+        yield
+    except UsageError as error:
+        message = str(error)
+        for section, values in changes_of(options).items():
+            for key, value in values.items():
+                name = f"--{'no-' * (value is False)}{key.replace('_', '-')}"
+                message = re.sub(rf"\b{section}\.{key}\b", name, message)
+        raise UsageError(message) from None
 
 
 def began() -> float:

@@ -96,6 +96,12 @@ def cells_of(terminal: TextIO) -> int:
         return 80
 
 
+def show_status(text: str) -> None:
+    """In place of what stands on the line of the terminal at standard error."""
+    sys.stderr.write("\r\x1b[K" + text)
+    sys.stderr.flush()
+
+
 def print_json(value: dict[str, Any]) -> None:
     """One object, one line; null for a number that is not finite, which JSON does not have."""
     out = sys.stdout

@@ -7,6 +7,7 @@ import click
 from charlm.cli.completion import complete_runs
 from charlm.cli.inputs import find_run
 from charlm.cli.output import note, show
+from charlm.cli.pages import check_folder
 from charlm.errors import UsageError, need_extra
 
 # How a picture begins, by the end of its name.
@@ -51,6 +52,7 @@ def _kind(output: Path) -> str:
     kind = output.suffix.lower().removeprefix(".")
     if kind not in KINDS:
         raise UsageError(f"--output {output}: name a file that ends in .svg or .png")
+    check_folder("--output", output)
     if exists(output):
         with naming(output):
             begin = output.read_bytes()[:8] if is_file(output) else b""

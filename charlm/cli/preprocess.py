@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from charlm.cli.completion import complete_files
-from charlm.cli.options import TEXT_SETTINGS, changes_of, force_option, json_option, setting_options
+from charlm.cli.options import (
+    TEXT_SETTINGS,
+    as_typed,
+    changes_of,
+    force_option,
+    json_option,
+    setting_options,
+)
 from charlm.cli.output import print_json, show
 from charlm.cli.told import Told
 from charlm.data.inputs import load_vocab, texts_of
@@ -38,7 +45,8 @@ def preprocess(
     from charlm.data.measure import measure
     from charlm.storage.folders import new_folder, try_output
 
-    config, told = resolved(changes_of(options)), Told()
+    with as_typed(options):
+        config, told = resolved(changes_of(options)), Told()
     try_output(output, replace=force, marks=(HEADER,))
     vocab = load_vocab(Path(config.data.vocab)) if config.data.vocab else None
     source = texts_of(inputs, config)

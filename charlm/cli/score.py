@@ -1,36 +1,25 @@
 """charlm score"""
 
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from charlm.cli.completion import complete_files
 from charlm.cli.inputs import load_run
 from charlm.cli.options import json_option, model_option
-from charlm.cli.output import note, print_json, show, show_painted, terminal_width
-from charlm.cli.pages import check_page, write_page
+from charlm.cli.output import note
+from charlm.cli.pages import check_page
+from charlm.cli.watch import TYPING, Watch, is_typed_in
 from charlm.data.inputs import refuse_folders_of_ours
-from charlm.errors import DataError, UsageError
+from charlm.errors import DataError, Stopped, UsageError
 
 if TYPE_CHECKING:
-    from charlm.data.vocab import Vocab
+    from charlm.cli.score_shows import Show
     from charlm.evaluation.lines import LineReader, ReadLine, Total
     from charlm.run import Run
-    from charlm.views.scored_line import ScoredLine
-
-# Characters (or words) of a page, after which it ends with the line: more make browsers slow.
-MOST_ON_PAGE = 200_000
-
-
-class Show(NamedTuple):
-    """How lines are shown. head: before the first one. line: each, with its number from 1."""
-
-    head: Callable[[], None]
-    line: Callable[[int, "ReadLine"], None]
 
 
 @click.command()
@@ -39,7 +28,7 @@ class Show(NamedTuple):
 @click.option(
     "--carry", is_flag=True,
     help="Read the lines as one text, each going on from the one before; the sum is then what "
-    "charlm evaluate gives.",
+    "charlm evaluate gives, of the known characters alone where unknown ones are left out.",
 )  # fmt: skip
 @click.option(
     "--eol/--no-eol", default=True,
@@ -78,7 +67,10 @@ def score(
     With --json, an object a line: line, bits_per_char, nats, characters, perplexity, unknown, of
     these left_out, text; with --per-char also tokens, as the model read them, and bits. A model of
     words tells bits_per_word, words and perplexity_per_word."""
-    shows = {"--json": as_json, "--tsv": tsv, "--heatmap": heatmap or underline, "--html": html}
+    shows = {
+        "--json": as_json, "--tsv": tsv, "--heatmap": heatmap,
+        "--underline": underline and not heatmap, "--html": html,
+    }  # fmt: skip
     _check_together([name for name, given in shows.items() if given], per_char)
     if html:
         check_page(html)
@@ -87,141 +79,91 @@ def score(
     run = load_run(model)
     need_direction(run, bidirectional=False)
     refuse_folders_of_ours((file,))
-    from charlm.evaluation.lines import Total, reader_of
-    from charlm.generation.blas import one_thread
+    from charlm.cli.score_shows import HeatmapShow, PageShow, RowsShow
+    from charlm.evaluation.lines import reader_of
 
-    reader = reader_of(run, eol=eol, details=html is not None)
-    total, page = Total(run.vocab.level), list["ScoredLine"]()
+    typed_in = is_typed_in(file)
+    watch = Watch(
+        "characters" if run.vocab.level == "char" else "words",
+        shown=typed_in or sys.stdout.isatty(),
+    )
+    reader = reader_of(run, eol=eol, details=html is not None, on_scored=watch.scored)
     if html:
-        shown = _page(page, run.vocab)
+        shown: Show = PageShow(run, html)
     elif heatmap or underline:
-        shown = _heatmap(run.vocab, underline=underline)
+        shown = HeatmapShow(run.vocab, underline=underline)
     else:
-        shown = _rows(run, reader, as_json=as_json, tsv=tsv, per_token=per_char)
-    one_by_one = unbuffered or (file == "-" and sys.stdin.isatty())
-    with one_thread():
-        for group in _read(file, encoding, run, reader, carry=carry, one_by_one=one_by_one):
-            for line in group:
-                total.add(line.score)
-                if total.lines == 1:
-                    shown.head()
-                shown.line(total.lines, line)
-            sys.stdout.flush()
+        shown = RowsShow(run, reader, as_json=as_json, tsv=tsv, per_token=per_char)
+    if typed_in:
+        note(TYPING)
+    lines = watch.over(_lines(file, encoding, run))
+    groups = (
+        ([line] for line in reader.in_order(lines))
+        if carry
+        else _afresh(lines, reader, one_by_one=unbuffered or typed_in)
+    )
     name = "standard input" if file == "-" else file
+    total = _show_all(groups, shown, watch, run.vocab.level, name)
     if not total.lines:
         raise DataError(f"{name}: the text is empty")
-    if html:
-        _write_page(html, run, name, page, total)
+    shown.end(name, total)
     for told in in_words(total, name):
         note(told)
+
+
+def _show_all(
+    groups: Iterator[list["ReadLine"]], shown: "Show", watch: Watch, level: str, name: str
+) -> "Total":
+    """All lines as they come; what they come to is told too where a signal ends them."""
+    from charlm.evaluation.lines import Total
+    from charlm.generation.blas import one_thread
+
+    total = Total(level)
+    try:
+        with one_thread():
+            for group in groups:
+                watch.give_way()
+                for line in group:
+                    total.add(line.score)
+                    if total.lines == 1:
+                        shown.begin()
+                    shown.line(total.lines, line)
+                sys.stdout.flush()
+        watch.give_way()
+    except (Stopped, KeyboardInterrupt):
+        sys.stdout.flush()
+        if sys.stderr.isatty():
+            # What the terminal shows of the key is left on a line of its own.
+            note("")
+        for told in in_words(total, name) if total.lines else ():
+            note(told)
+        raise
+    return total
 
 
 def _check_together(chosen: list[str], per_char: bool) -> None:
     """Raises UsageError for ways to show the lines that are not for each other."""
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)}: one at a time")
-    if per_char and chosen and chosen[0] in ("--heatmap", "--html"):
+    if per_char and chosen and chosen[0] in ("--heatmap", "--underline", "--html"):
         raise UsageError(f"--per-char and {chosen[0]}: it shows every character already")
 
 
-def _read(
-    file: str,
-    encoding: str | None,
-    run: "Run",
-    reader: "LineReader",
-    *,
-    carry: bool,
-    one_by_one: bool,
-) -> Iterator[list["ReadLine"]]:
-    """The lines in groups, each of which can be shown before the next is read."""
+def _lines(file: str, encoding: str | None, run: "Run") -> Iterator[str]:
     from charlm.data.stream import lines_of, read_once
-    from charlm.evaluation.lines import groups
 
     config = run.config.text
-    lines = lines_of(read_once(file, encoding or config.encoding), config)
-    if carry:
-        yield from ([line] for line in reader.in_order(lines))
-        return
+    return lines_of(read_once(file, encoding or config.encoding), config)
+
+
+def _afresh(
+    lines: Iterable[str], reader: "LineReader", *, one_by_one: bool
+) -> Iterator[list["ReadLine"]]:
+    """The lines in groups, each of which can be shown before the next is read."""
+    from charlm.evaluation.lines import groups
+
     for group in groups(lines, one_by_one=one_by_one):
         yield reader.afresh(group)
-
-
-def _rows(run: "Run", reader: "LineReader", *, as_json: bool, tsv: bool, per_token: bool) -> Show:
-    from charlm.cli.score_rows import ScoreRows
-
-    rows = ScoreRows(run.vocab.level, scores_unknown=reader.scores_unknown, per_token=per_token)
-    if as_json:
-        return Show(lambda: None, lambda number, line: print_json(rows.figures(number, line)))
-    if tsv:
-        return Show(
-            lambda: show(rows.tsv_header() + "\n"),
-            lambda number, line: show(rows.tsv(number, line) + "\n"),
-        )
-    cells = terminal_width()
-    return Show(lambda: note(rows.header()), lambda _, line: show(rows.row(line, cells) + "\n"))
-
-
-def _heatmap(vocab: "Vocab", *, underline: bool) -> Show:
-    from charlm.views.terminal import Heatmap, fitting_style
-
-    cells = terminal_width()
-    style = fitting_style(os.environ, terminal=cells is not None, underline=underline)
-    heatmap = Heatmap(style, vocab.level, cells)
-    return Show(
-        lambda: show_painted(heatmap.legend()),
-        lambda _, line: show_painted(heatmap.line(scored_line(line, vocab))),
-    )
-
-
-def _page(lines: list["ScoredLine"], vocab: "Vocab") -> Show:
-    size = 0
-
-    def add(_: int, line: "ReadLine") -> None:
-        nonlocal size
-        if size < MOST_ON_PAGE:
-            lines.append(scored_line(line, vocab))
-            size += len(lines[-1].tokens)
-
-    return Show(lambda: None, add)
-
-
-def scored_line(line: "ReadLine", vocab: "Vocab") -> "ScoredLine":
-    from charlm.cli.score_rows import bits_of
-    from charlm.data.text import tokenize
-    from charlm.views.scored_line import ScoredLine
-
-    tokens, bits = tuple(tokenize(line.read, vocab.level)), tuple(bits_of(line))
-    details = line.score.details
-    if details is None:
-        return ScoredLine(tokens, bits)
-    expected = tuple(
-        tuple((vocab.tokens[i], share) for i, share in zip(ids, shares, strict=True) if share > 0)
-        for ids, shares in zip(details.expected.tolist(), details.likelihood.tolist(), strict=True)
-    )
-    return ScoredLine(tokens, bits, tuple(details.rank.tolist()), expected)
-
-
-def _write_page(
-    page: Path, run: "Run", name: str, lines: list["ScoredLine"], total: "Total"
-) -> None:
-    from charlm.views.heatmap_page import heatmap_page
-
-    facts = {"model": str(run.path), "text": name, "lines": f"{total.lines:,}"}
-    if len(lines) < total.lines:
-        facts["shown"] = f"the first {len(lines):,} lines; the figures up here are of all"
-        note(f"note: {page} shows the first {len(lines):,} of {total.lines:,} lines")
-    if score := total.score():
-        unit, plural = ("character", "characters") if total.level == "char" else ("word", "words")
-        facts |= {
-            plural: f"{total.tokens:,}",
-            f"bits per {unit}": f"{score.bits_per_token:.4f}",
-            "nats": f"{total.nats:,.1f}",
-            "perplexity": f"{score.perplexity:.3f} per {unit}",
-        }
-    if total.unknown:
-        facts["unknown to the model"] = f"{total.unknown:,}" + ", left out" * (total.left_out > 0)
-    html = heatmap_page(f"{run.path} reads {name}", lines, facts, level=total.level)
-    write_page(page, html)
 
 
 def in_words(total: "Total", name: str) -> Iterator[str]:

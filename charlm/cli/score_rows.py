@@ -6,48 +6,63 @@ in a row, nothing in a field, null in JSON.
 
 import math
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from wcwidth import width
 
 from charlm.cli.vocab import escaped
 from charlm.data.text import ACTIVE, for_terminal, tokenize
 from charlm.evaluation.lines import ReadLine
-from charlm.views.cells import shortened
+from charlm.views.columns import Column, Columns
 
 # What would end a field or a row, or is an escape.
 _BREAKING = re.compile(ACTIVE.pattern[:-1] + "\t\n\u2028\u2029\\\\]")
-# Cells that a text has on a terminal, however narrow that is.
-LEAST_CELLS = 20
+# Before what stands below a row.
+_INDENT = "  "
 # From here on a perplexity is told in powers of ten.
 _LONG = 1e6
 
 
 class ScoreRows:
     """level: of the model, "char" or "word". scores_unknown: whether unknown tokens have a
-    surprise, as <unk>, or are left out. per_token: whether to tell the bits of each token."""
+    surprise, as <unk>, or are left out. per_token: whether to tell the bits of each token.
+    cells: of the terminal that rows are for; None where they go elsewhere."""
 
-    def __init__(self, level: str, *, scores_unknown: bool, per_token: bool) -> None:
-        self._level, self._per_token = level, per_token
+    def __init__(
+        self, level: str, *, scores_unknown: bool, per_token: bool, cells: int | None = None
+    ) -> None:
+        self._level, self._per_token, self._cells = level, per_token, cells
         self._unit, self._plural = ("char", "chars") if level == "char" else ("word", "words")
-        self._unknown = "unknown" if scores_unknown else "left out"
+        unknown = "unknown" if scores_unknown else "left out"
+        columns = [
+            Column(f"bits/{self._unit}", 9, 5), Column("nats", 9, 2), Column(self._plural, 6, 3),
+            Column("perplexity", 10, 1), Column(unknown, 8, 4),
+        ]  # fmt: skip
+        self._columns = Columns(columns, cells)
 
     def header(self) -> str:
-        last = f"{self._unit}:bits" if self._per_token else "text"
-        return (
-            f"{'bits/' + self._unit:>9} {'nats':>9} {self._plural:>6} {'perplexity':>10} "
-            f"{self._unknown:>8}  {last}"
-        )
+        if not self._per_token:
+            return self._columns.header("text")
+        beside = "" if self._cells is None else "text, "
+        return self._columns.header(f"{beside}{self._unit}:bits")
 
-    def row(self, line: ReadLine, cells: int | None = None) -> str:
-        """cells: of the terminal that it is for; the text is cut to the room that it leaves."""
-        score, shown = line.score.score(self._level), f"{'-':>9} {'-':>9} {0:>6} {'-':>10}"
+    def row(self, line: ReadLine) -> str:
+        """In one row; on a terminal, where they are to be told, with the bits of all tokens in as
+        many rows below it as they take."""
+        score, figures = line.score.score(self._level), ["-", "-", "0", "-"]
         if score:
-            shown = (
-                f"{score.bits_per_token:>9.4f} {score.nats:>9.3f} {score.tokens:>6} "
-                f"{_short(score.perplexity):>10}"
-            )
-        text = self._pairs(line) if self._per_token else line.text
-        shown = f"{shown} {line.score.unknown:>8}  "
-        return shown + (text if cells is None else fitted(text, cells - len(shown)))
+            figures = [
+                f"{score.bits_per_token:.4f}", f"{score.nats:.3f}", f"{score.tokens}",
+                _short(score.perplexity),
+            ]  # fmt: skip
+        figures.append(f"{line.score.unknown}")
+        if not self._per_token:
+            return self._columns.row(figures, line.text)
+        if self._cells is None:
+            return self._columns.row(figures, " ".join(self._pairs(line)))
+        below = rows_of(map(for_terminal, self._pairs(line)), self._cells)
+        return "\n".join([self._columns.row(figures, line.text), *below])
 
     def figures(self, number: int, line: ReadLine) -> dict[str, Any]:
         """By name. number: the line's, from 1."""
@@ -75,10 +90,10 @@ class ScoreRows:
     def tsv(self, number: int, line: ReadLine) -> str:
         return "\t".join(map(_field, self.figures(number, line).values()))
 
-    def _pairs(self, line: ReadLine) -> str:
+    def _pairs(self, line: ReadLine) -> Iterator[str]:
         tokens = map(escaped, tokenize(line.read, self._level))
         bits = ("-" if value is None else f"{value:.2f}" for value in bits_of(line))
-        return " ".join(map(":".join, zip(tokens, bits, strict=True)))
+        return map(":".join, zip(tokens, bits, strict=True))
 
 
 def bits_of(line: ReadLine) -> list[float | None]:
@@ -87,9 +102,18 @@ def bits_of(line: ReadLine) -> list[float | None]:
     return [None if math.isnan(value) else value for value in bits.tolist()]
 
 
-def fitted(text: str, cells: int) -> str:
-    """As much of the text as the room on a terminal's row holds, with a sign where it goes on."""
-    return shortened(for_terminal(text).replace("\t", " "), max(LEAST_CELLS, cells))
+def rows_of(words: Iterable[str], cells: int) -> Iterator[str]:
+    """Words side by side below a row, as many as fit; one that is too long has rows of its own."""
+    row, used = list[str](), 0
+    for word in words:
+        size = width(word) + 1
+        if row and used + size > cells - len(_INDENT) + 1:
+            yield _INDENT + " ".join(row)
+            row, used = [], 0
+        row.append(word)
+        used += size
+    if row:
+        yield _INDENT + " ".join(row)
 
 
 def _short(value: float) -> str:

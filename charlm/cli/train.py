@@ -9,6 +9,7 @@ import click
 from charlm.cli.completion import complete_configs, complete_files, complete_runs
 from charlm.cli.options import (
     TEXT_SETTINGS,
+    as_typed,
     began,
     corpus_option,
     force_option,
@@ -94,17 +95,19 @@ def train(
     if resume is not None:
         beside = {"INPUT": inputs, "-o": output, "--init-from": init_from, "--force": force}
         _refuse_beside(resume, beside)
-        _resume(Path(resume), corpus, given, typed, as_json)
+        with as_typed(options):
+            _resume(Path(resume), corpus, given, typed, as_json)
         return
     if corpus is not None:
         raise UsageError("--corpus goes with --resume; to train on a corpus, name it as INPUT")
     from charlm.training.job import open_job
 
     begins_with = Path(init_from) if init_from else None
-    job = open_job(
-        inputs, given, init_from=begins_with, started=began(),
-        refuse=lambda config: refuse_idle(typed, config, OPTIONS),
-    )  # fmt: skip
+    with as_typed(options):
+        job = open_job(
+            inputs, given, init_from=begins_with, started=began(),
+            refuse=lambda config: refuse_idle(typed, config, OPTIONS),
+        )  # fmt: skip
     if dry_run:
         _show_plan(job.prospect(output, Told()), as_json)
     else:

@@ -9,7 +9,14 @@ import click
 
 from charlm.cli.completion import complete_files, complete_runs_or_files
 from charlm.cli.inputs import find_run
-from charlm.cli.options import TEXT_SETTINGS, changes_of, force_option, json_option, setting_options
+from charlm.cli.options import (
+    TEXT_SETTINGS,
+    as_typed,
+    changes_of,
+    force_option,
+    json_option,
+    setting_options,
+)
 from charlm.cli.output import print_json, show
 from charlm.cli.told import Told
 from charlm.config import Config, TextConfig
@@ -55,7 +62,8 @@ def vocab(
     if save:
         _check_place(save, force)
     given = changes_of(options)
-    config = resolved(given)
+    with as_typed(options):
+        config = resolved(given)
     opened, text = _open(path, config, bool(given))
     if save:
         write_json(save, opened.to_dict(), follow=True)

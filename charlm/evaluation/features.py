@@ -24,6 +24,11 @@ DOUBLE_QUOTES = {"“": "”", "«": "»"}
 CORNER_QUOTES = {"「": "」", "『": "』"}
 ROUND_AND_SQUARE = {"(": ")", "[": "]", "（": "）", "【": "】", "［": "］"}
 CURLY = {"{": "}"}
+# What the names of letters begin with whose scripts leave no room between words.
+WORDS_UNPARTED = (
+    "CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR",
+    "TAI", "NEW TAI", "JAVANESE", "BALINESE",
+)  # fmt: skip
 ENDS_OF_SENTENCES = ".!?…。！？؟।"
 
 
@@ -57,10 +62,16 @@ def _after_blank_line(text: str) -> Marks:
 
 
 def _letters(text: str) -> Marks:
-    """Letters of any script, what is written over and under them, and what joins them."""
-    return _marks(
-        text, lambda c: c.isalpha() or c in "_\u200c\u200d" or unicodedata.category(c)[0] == "M"
-    )
+    """Letters of any script that parts words, what is written over and under them, and what joins
+    them. Where words stand side by side, as in Chinese, nothing shows which letters are of one."""
+    return _marks(text, _is_of_a_word)
+
+
+def _is_of_a_word(c: str) -> bool:
+    if not (c.isalpha() or c in "_\u200c\u200d" or unicodedata.category(c)[0] == "M"):
+        return False
+    name = unicodedata.name(c, "").removeprefix("HALFWIDTH ").removeprefix("FULLWIDTH ")
+    return not name.startswith(WORDS_UNPARTED)
 
 
 def place_in_line(text: str) -> Places:
@@ -115,6 +126,16 @@ def _punctuation(text: str) -> Marks:
 
 def _place_in_clause(text: str) -> Places:
     return _since(_punctuation(text) | _after_blank_line(text))
+
+
+def _at_the_beginning_of_a_clause(text: str) -> Marks:
+    """Among the first characters after punctuation or a line break, blanks aside."""
+    clause = _punctuation(text) | _any_of(text, "\n")
+    blank = _marks(text, str.isspace)
+    counted = np.cumsum(~blank & ~clause)
+    ended = np.maximum.accumulate(np.where(clause, counted, 0))
+    beginning: Marks = ~blank & (counted > ended) & (counted <= ended + BEGINNING)
+    return beginning
 
 
 def _place_in_sentence(text: str) -> Places:
@@ -252,6 +273,8 @@ FEATURES: dict[str, Callable[[str], Marks | Places | Floats]] = {
     "a space": lambda text: _any_of(text, " \u3000"),
     "punctuation": _punctuation,
     "place since punctuation (logarithm)": _logarithm(_place_in_clause),
+    "after punctuation (halved every 2 characters)": _fading(_place_in_clause, 2),
+    "at the beginning of a clause": _at_the_beginning_of_a_clause,
     "place in the sentence (logarithm)": _logarithm(_place_in_sentence),
     "inside double quotes": in_double_quotes,
     "inside single quotes": in_single_quotes,

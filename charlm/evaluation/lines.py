@@ -11,7 +11,7 @@ from charlm.data.stream import cleaned_as_one
 from charlm.data.text import clean_text
 from charlm.data.vocab import UNK_ID, Ids, Vocab
 from charlm.evaluation.metrics import Score
-from charlm.evaluation.scores import Details, LineScore, Scorer
+from charlm.evaluation.scores import Details, LineScore, OnScored, Scorer
 from charlm.generation.stepper import Stepper
 from charlm.run import Run
 
@@ -132,9 +132,13 @@ class LineReader:
         return encoded
 
 
-def reader_of(run: Run, *, eol: bool, details: bool = False) -> LineReader:
-    """For the model of a run. details: whether to tell what was expected in each place."""
-    scorer = Scorer(Stepper(run.config.model, run.weights), run.vocab, details=details)
+def reader_of(
+    run: Run, *, eol: bool, details: bool = False, on_scored: OnScored | None = None
+) -> LineReader:
+    """For the model of a run. details: whether to tell what was expected in each place. on_scored:
+    called now and then with how many tokens more have been scored."""
+    stepper = Stepper(run.config.model, run.weights)
+    scorer = Scorer(stepper, run.vocab, details=details, on_scored=on_scored)
     return LineReader(scorer, run.vocab, run.config.text, eol=eol)
 
 

@@ -6,7 +6,7 @@ precision.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.data.vocab import UNK_ID, Ids, Vocab
+from charlm.evaluation.long_text import LONG, read_text
 from charlm.evaluation.metrics import Score
-from charlm.generation.stepper import Stepper
+from charlm.generation.stepper import LayerStates, Stepper
 
 # Lines that are read side by side, and places of their table: fewer of very long lines.
 STREAMS, PLACES = 256, 1 << 18
+# Tokens after which it is told how far a scoring is.
+TOLD = 1024
 # Of what a model expected in place of a token, so many are told.
 EXPECTED = 3
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Logits = npt.NDArray[np.float32]
+
+
+# Called with a number of tokens.
+OnScored = Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -86,9 +93,18 @@ class Scorer:
     else they have no score. They are read in either case.
     """
 
-    def __init__(self, stepper: Stepper, vocab: Vocab, *, details: bool = False) -> None:
-        """details: whether to tell what was expected in each place."""
+    def __init__(
+        self,
+        stepper: Stepper,
+        vocab: Vocab,
+        *,
+        details: bool = False,
+        on_scored: OnScored | None = None,
+    ) -> None:
+        """details: whether to tell what was expected in each place. on_scored: called now and then
+        with how many tokens more have been scored."""
         self._stepper, self._with_details = stepper, details
+        self._on_scored = on_scored or (lambda tokens: None)
         self.scores_unknown = vocab.counts[UNK_ID] > 0
         # What stands before a line that begins afresh: a line break, or the commonest token.
         start = vocab["\n"] or max(range(1, len(vocab)), key=vocab.counts.__getitem__)
@@ -102,6 +118,10 @@ class Scorer:
         begin = 0
         while begin < len(lines):
             longest = max(1, len(lines[longest_first[begin]]))
+            if longest >= LONG:
+                place, begin = longest_first[begin], begin + 1
+                found[place] = self._long(lines[place])
+                continue
             end = begin + min(STREAMS, max(1, PLACES // longest))
             places, begin = longest_first[begin:end], end
             scores = self._side_by_side([lines[i] for i in places])
@@ -115,21 +135,54 @@ class Scorer:
         for row, line in zip(ids, lines, strict=True):
             row[: len(line)] = line
         table = _Table(ids.shape, details=self._with_details)
-        going = int(np.count_nonzero(lengths))
+        going, told = int(np.count_nonzero(lengths)), 0
         state = self._stepper.take(self._begun, [0] * going)
         logits = self._first[[0] * going]
         with np.errstate(over="ignore", invalid="ignore"):
             for t in range(ids.shape[1]):
                 table.put((slice(going), t), logits, ids[:going, t])
+                told += going
+                if told >= TOLD:
+                    self._on_scored(told)
+                    told = 0
                 still = int(np.count_nonzero(lengths > t + 1))
                 if not still:
                     break
                 if still < going:
                     state, going = self._stepper.take(state, range(still)), still
                 logits = self._stepper.step(ids[:going, t], state)
+        self._on_scored(told)
         return [
             self._scored(line, table, (row, slice(len(line)))) for row, line in enumerate(lines)
         ]
+
+    def _long(self, line: Ids) -> LineScore:
+        ids, table = line.astype(np.int64), _Table((1, len(line)), details=self._with_details)
+        table.put((0, slice(1)), self._first, ids[:1])
+        self._read(ids, self._stepper.take(self._begun, [0]), table)
+        return self._scored(line, table, (0, slice(len(ids))))
+
+    def _read(self, ids: Integers, state: LayerStates, table: "_Table") -> Logits:
+        """Score what of ids (T,) comes after the first, in the one row of the table; the logits of
+        what comes after them."""
+        last, read, scored = np.empty(0, np.float32), 0, 0
+
+        def put(places: Integers, logits: Logits) -> None:
+            nonlocal last, read, scored
+            if places[-1] == len(ids) - 1:
+                last = logits[-1:].copy()
+                places, logits = places[:-1], logits[:-1]
+            # What is read again is no news, and yet a sign of life.
+            scored += int(np.count_nonzero(np.isnan(table.nats[0, places + 1])))
+            read += len(places)
+            table.put((0, places + 1), logits, ids[places + 1])
+            if read >= TOLD:
+                self._on_scored(scored)
+                read = scored = 0
+
+        read_text(self._stepper, ids, state, put)
+        self._on_scored(scored)
+        return last
 
     def in_order(self, lines: Iterable[Ids]) -> Iterator[LineScore]:
         """The lines of one text, each of which goes on from the one before: the text's first token
@@ -137,14 +190,11 @@ class Scorer:
         state, before = self._stepper.start(), None
         for line in lines:
             ids = line.astype(np.int64)
-            table, done = _Table((1, len(ids)), details=self._with_details), 0
+            table = _Table((1, len(ids)), details=self._with_details)
             if before is not None and len(ids):
                 table.put((0, slice(1)), before, ids[:1])
-            for logits in self._stepper.logits(ids, state):
-                following = ids[done + 1 : done + 1 + len(logits)]
-                place = slice(done + 1, done + 1 + len(following))
-                table.put((0, place), logits[: len(following)], following)
-                before, done = logits[-1:].copy(), done + len(logits)
+            if len(ids):
+                before = self._read(ids, state, table)
             yield self._scored(line, table, (0, slice(len(ids))))
 
     def _scored(self, ids: Ids, table: "_Table", place: Any) -> LineScore:
@@ -182,8 +232,9 @@ class _Table:
         known = likelihood[:, UNK_ID + 1 :]
         number = min(EXPECTED, known.shape[1])
         likeliest = np.argsort(-known, axis=1, kind="stable")[:, :number]
-        self._details.expected[place][..., :number] = likeliest + UNK_ID + 1
-        self._details.likelihood[place][..., :number] = (
+        first = (*place, slice(number))
+        self._details.expected[first] = likeliest + UNK_ID + 1
+        self._details.likelihood[first] = (
             np.take_along_axis(known, likeliest, axis=1) / sums[:, None]
         )
         likelier = np.count_nonzero(shifted[:, UNK_ID + 1 :] > shifted[rows, ids][:, None], axis=1)

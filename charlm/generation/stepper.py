@@ -67,6 +67,12 @@ class Stepper:
             new.h[:], new.c[:], new.products[:] = old.h[index], old.c[index], old.products[index]
         return taken
 
+    def put(self, state: LayerStates, rows: Sequence[int], other: LayerStates) -> None:
+        """The streams of another state in the place of some of this one, in that order."""
+        index = np.asarray(rows, dtype=np.intp)
+        for part, new in zip(state, other, strict=True):
+            part.h[index], part.c[index], part.products[index] = new.h, new.c, new.products
+
     def step(self, ids: Symbols, state: LayerStates) -> Array:
         """One symbol for each stream: ids (B,) -> logits (B, V), good until the next call."""
         x = self._first.of(ids)

@@ -102,8 +102,9 @@ def _scripts(shares: Mapping[str, float]) -> str:
         return "none: the text has no letters"
     named = [f"{name} {share:.1%}" for name, share in shares.items() if share >= LEAST_SHARE]
     rest = len(shares) - len(named)
-    more = f" and a little of {rest} more" if rest else ""
-    return f"{', '.join(named)}{more} of its letters"
+    several = rest > 1
+    others = f"; {rest} other script{'s' * several}, less than {LEAST_SHARE:.2%}{' each' * several}"
+    return f"{', '.join(named)} of its letters{others * (rest > 0)}"
 
 
 def _preparation(config: Config) -> Iterator[tuple[str, Any]]:

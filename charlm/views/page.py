@@ -23,6 +23,7 @@ _PAGE = Template("""\
 <meta name="color-scheme" content="light dark">
 <title>$title</title>
 <style>$style</style>
+<link rel="expect" href="#tinted" blocking="render">
 </head>
 <body>
 <header>
@@ -34,6 +35,7 @@ $facts
 $body
 <script type="application/json" id="data">$data</script>
 <script>$script</script>
+<span id="tinted"></span>
 </body>
 </html>
 """)

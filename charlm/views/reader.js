@@ -175,6 +175,13 @@ function start() {
   // The text grows and shrinks with the window, and where lines first come into sight.
   new ResizeObserver(() => selected >= 0 && drawCursor()).observe(text);
   addEventListener("scroll", tintOnward, { passive: true });
+  // What is in sight at first is tinted before it is: the watcher tells of it only afterwards.
+  for (const line of lines) {
+    if (line.element.getBoundingClientRect().top > 2 * innerHeight) {
+      break;
+    }
+    inSight.add(line);
+  }
   for (const { element } of lines) {
     watcher.observe(element);
   }

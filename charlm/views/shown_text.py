@@ -25,6 +25,7 @@ _UNSEEN = re.compile(
     + "\n\u00ad\u180e\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0"
     "\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
+TAB_SIGN = "⇥"
 _JOINERS = "\u200c\u200d"
 
 
@@ -121,6 +122,9 @@ def _places(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
 def _shown(place: tuple[str, ...]) -> tuple[str, str]:
     """A place as HTML, and as the text that it shows."""
     text = "".join(place)
+    if text == "\t":
+        # Browsers tint no blank that a tab leaves: there is a sign in it to be tinted.
+        return f'<span class="sign">{TAB_SIGN}</span>\t', f"{TAB_SIGN}\t"
     if unicodedata.category(text[:1] or " ")[0] == "M" or text[:1] in _JOINERS:
         # A mark that stands on nothing would go onto what is before it.
         return "".join(map(_box, text)), "".join(map(stand_in, text))

@@ -15,7 +15,7 @@ from wcwidth import wcswidth
 from charlm.views.colours import BLACK, RGB, SCALE_BITS, foreground
 from charlm.views.heatmap_page import STEPS, UNDERLINED, tints
 from charlm.views.scored_line import ScoredLine
-from charlm.views.shown_text import places_of, plain, stand_in
+from charlm.views.shown_text import TAB_SIGN, places_of, plain, stand_in
 
 # Without colours a character is marked from the first of these steps on, and more from the second.
 MARKED, MARKED_MORE = STEPS // 2, UNDERLINED
@@ -34,18 +34,26 @@ class Style(Enum):
     MARKS = "a line of marks below the text"
 
 
+# What `FORCE_COLOR` asks for by number; 16 colours are too few for a scale.
+_DEPTHS = {"1": Style.PALETTE, "2": Style.PALETTE, "3": Style.TRUE_COLOUR}
+
+
 def fitting_style(environment: Mapping[str, str], *, terminal: bool, underline: bool) -> Style:
     """What can be shown. terminal: whether the output goes to one. underline: in place of colours.
 
     `NO_COLOR` and `FORCE_COLOR` count where they are not empty, the first before the second
-    (no-color.org, force-color.org).
+    (no-color.org, force-color.org). `FORCE_COLOR` may tell how many: 0 none, 1 and 2 at most 256,
+    3 those of 24 bits; anything else as many as the terminal tells of, and 256 at least.
     """
-    kind, without = environment.get("TERM", ""), bool(environment.get("NO_COLOR"))
-    forced = bool(environment.get("FORCE_COLOR")) and not without
+    kind, forced = environment.get("TERM", ""), environment.get("FORCE_COLOR", "").lower()
+    without = bool(environment.get("NO_COLOR")) or forced in ("0", "false")
+    forced = "" if without else forced
     if not forced and not (terminal and kind not in ("", "dumb")):
         return Style.MARKS
     if underline or without:
         return Style.UNDERLINES
+    if forced in _DEPTHS:
+        return _DEPTHS[forced]
     if environment.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
         return Style.TRUE_COLOUR
     return Style.PALETTE if forced or "256color" in kind else Style.UNDERLINES
@@ -121,7 +129,7 @@ class Heatmap:
             if cell.text == "\t":
                 end = (used // TAB + 1) * TAB
                 width = (end if self._cells is None else min(end, self._cells)) - used
-                cell = Cell("⇥" + " " * (width - 1), width, cell.step)
+                cell = Cell(TAB_SIGN + " " * (width - 1), width, cell.step)
             row.append(cell)
             used += cell.width
         yield row
@@ -136,8 +144,8 @@ class Heatmap:
             begin += len(place)
             step = _step(math.fsum(told)) if told else None
             text = plain(place)
-            if text == "\t":
-                yield Cell(text, 1, step)
+            if place == ("\t",):
+                yield Cell("\t", 1, step)
             elif width := max(0, wcswidth(text)):
                 yield Cell(text, width, step)
             else:

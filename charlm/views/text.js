@@ -75,7 +75,13 @@ function liveRangeOf(place) {
   return range;
 }
 
+function isWithin(rect, other) {
+  const across = rect.left >= other.left - 1 && rect.right <= other.right + 1;
+  return across && rect.width < other.width && rect.top < other.bottom && rect.bottom > other.top;
+}
+
 function rectsOf(place) {
-  const rects = [...liveRangeOf(place).getClientRects()];
-  return rects.filter((rect) => rect.width > 0 && rect.height > 0);
+  const rects = [...liveRangeOf(place).getClientRects()].filter((rect) => rect.width > 0 && rect.height > 0);
+  // The sign of a tab lies in the tab.
+  return rects.filter((rect) => !rects.some((other) => other !== rect && isWithin(rect, other)));
 }

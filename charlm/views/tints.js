@@ -137,8 +137,10 @@ const watcher = new IntersectionObserver(
     for (const { target, isIntersecting } of entries) {
       const line = lines[Number(target.id.slice("line-".length)) - 1];
       if (isIntersecting) {
-        inSight.add(line);
-        tintLine(line);
+        if (!inSight.has(line)) {
+          inSight.add(line);
+          tintLine(line);
+        }
       } else if (inSight.delete(line)) {
         untintLine(line);
       }

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from wcwidth import wcswidth
 
 from charlm.cli.main import run_command
 from charlm.data.vocab import Vocab
@@ -117,10 +118,63 @@ def test_who_knows_less_is_not_the_better_for_it(
     assert first["A"]["bits_per_char"] > 5 / 6 * UNKNOWN_BITS
     assert (last["A"]["unknown"], last["B"]["unknown"]) == (5, 5)
     assert third["A"]["characters"] == 1
+    # What it is without them is told too.
+    assert first["A"]["known_bits_per_char"] < 5 < first["A"]["bits_per_char"]
+    assert first["B"]["known_bits_per_char"] == first["B"]["bits_per_char"]
+    known = last["A"]["known_bits_per_char"]
     assert (
-        ", 5 of them unknown; the better on "
-        in charlm("compare", trained, "greek", "lines.txt").err
+        f", 5 of them unknown (20.1 bits a character; {known:.4f} over the known ones alone); the "
+        "better on " in charlm("compare", trained, "greek", "lines.txt").err
     )
+
+
+def test_where_neither_knows_the_script_none_is_the_better(
+    charlm, trained: Path, pair: tuple[Path, Path]
+) -> None:
+    Path("poem.txt").write_text("床前明月光，疑是地上霜。\nabc\n12\n", encoding="utf-8")
+    first, second, third, last = objects(charlm("compare", *pair, "poem.txt", "--json").out)
+    assert [(line["better"], line["by"]) for line in (first, third)] == [(None, None)] * 2
+    assert first["A"]["bits_per_char"] > 12 / 13 * UNKNOWN_BITS
+    assert second["better"] in ("A", "B")
+    assert last["better"] in ("A", "B")
+    Path("poem.txt").write_text("床前明月光，疑是地上霜。\n", encoding="utf-8")
+    result = charlm("compare", *pair, "poem.txt")
+    assert " -  " in result.out
+    assert result.err.splitlines()[-1] == (
+        "neither knows the script of this text: none is the better"
+    )
+    assert objects(charlm("compare", *pair, "poem.txt", "--json").out)[-1]["better"] is None
+
+
+def test_one_that_knows_the_script_is_the_better_one() -> None:
+    blind, seeing = Cost(200, 10, 9, 5, 10, 9), Cost(300, 10, 8, 5, 10, 8)
+    assert not Cost(200, 11, 10, 5, 11, 10).knows_script
+    assert blind.knows_script  # one in ten
+    assert better_of(seeing, Cost(301, 10, 10, 0, 10, 10)) == ("A", pytest.approx(0.1))
+    assert better_of(*[Cost(9, 10, 10, 0, 10, 10)] * 2) == (None, None)
+    # Of signs alone there is nothing to know.
+    assert better_of(Cost(9, 3, 3), Cost(12, 3, 3)) == ("A", 1)
+
+
+@pytest.mark.parametrize(
+    ("cells", "header"),
+    [
+        (80, "  A bits   B bits  better by A unknown B unknown  text"),
+        (60, "  A bits   B bits  better by A unknown  text"),
+        (52, "  A bits   B bits  better by  text"),
+        (40, " better by  text"),
+    ],
+)
+def test_rows_fit_a_terminal(
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch, cells: int, header: str
+) -> None:
+    monkeypatch.setattr("charlm.cli.compare.terminal_width", lambda: cells)
+    Path("wide.txt").write_text("诗" * 50 + "\nabc\n" + "a" * 90 + "\n", encoding="utf-8")
+    result = charlm("compare", trained, trained, "wide.txt")
+    assert result.err.splitlines()[0] == header
+    rows = result.out.splitlines()
+    assert max(map(wcswidth, rows)) in (cells - 1, cells)
+    assert [row.find("a") for row in rows[1:]] == [header.index("text")] * 2
 
 
 def test_an_unknown_token_counts_by_its_characters() -> None:
@@ -130,11 +184,14 @@ def test_an_unknown_token_counts_by_its_characters() -> None:
     read = "a wörd a"
     left_out = LineScore(vocab.encode(read), np.array([1.0, np.nan, 2.0]))
     cost = cost_of(ReadLine(read, read, left_out), "word")
-    assert cost == Cost(pytest.approx(3 / math.log(2) + 4 * UNKNOWN_BITS), 3, 1)
-    scored = LineScore(vocab.encode(read), np.array([1.0, 5.0, 2.0]))
-    assert cost_of(ReadLine(read, read, scored), "word").bits == pytest.approx(
-        8 / math.log(2) + 4 * UNKNOWN_BITS
+    known = pytest.approx(3 / math.log(2))
+    assert cost == Cost(
+        pytest.approx(3 / math.log(2) + 4 * UNKNOWN_BITS), 3, 1, known, written=3, unknown_written=1
     )
+    scored = LineScore(vocab.encode(read), np.array([1.0, 5.0, 2.0]))
+    cost = cost_of(ReadLine(read, read, scored), "word")
+    assert cost.bits == pytest.approx(8 / math.log(2) + 4 * UNKNOWN_BITS)
+    assert cost.known_bits == known
     assert better_of(Cost(6, 3), Cost(8, 2)) == ("A", 2)
     assert better_of(Cost(), Cost(8, 2)) == (None, None)
     assert better_of(Cost(8, 4), Cost(4, 2)) == (None, 0)

@@ -84,6 +84,11 @@ def test_a_run_without_a_log_and_what_is_no_run_are_refused(
     Path("run/metrics.jsonl").unlink()
     assert charlm("plot", "run").code == 4
     assert charlm("plot", "nowhere").code == 4
+    done = charlm("plot", trained, "-o", "nodir/a.svg")
+    assert (done.code, done.err) == (
+        5, "Error: --output nodir/a.svg: there is no folder nodir: make it (mkdir -p nodir), or "
+        "name another\n",
+    )  # fmt: skip
 
 
 def test_without_matplotlib_it_says_what_to_install(

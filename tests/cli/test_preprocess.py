@@ -60,7 +60,7 @@ def test_words(charlm, tmp_path: Path) -> None:
          "'char', 'word' (see charlm preprocess --help)"),
         (b"abc", ["--keep", "z-a"], 2, "--keep 'z-a' is no class of characters"),
         (b"abc", ["--encoding", "utf-9"], 2, "--encoding 'utf-9': Python knows no such encoding"),
-        (b"abc", ["--val-frac", "1.5"], 2, "data.val_frac is 1.5; it must be below 1"),
+        (b"abc", ["--val-frac", "1.5"], 2, "--val-frac is 1.5; it must be below 1"),
         (b"abc", ["--vocab", "b.json"], 4, "b.json: there is no such file"),
     ],
 )  # fmt: skip

@@ -4,15 +4,19 @@ import io
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
+from wcwidth import wcswidth
 
-from charlm.cli import score_rows
+from charlm.cli.watch import Watch
+from charlm.errors import Stopped
 from charlm.evaluation import scores
+from charlm.views import columns
 
 HEADER = "bits/char      nats  chars perplexity left out  text\n"
 
@@ -118,6 +122,18 @@ def test_carried_lines_sum_to_what_evaluate_gives(charlm, trained: Path, text_fi
         assert one["nats"] >= (other["nats"] or 0)
 
 
+def test_carried_lines_with_what_the_model_never_met_sum_to_its_known_nats(
+    charlm, trained: Path
+) -> None:
+    Path("odd.txt").write_text("abc ?\n\n? fed cab\nab", encoding="utf-8")
+    whole = json.loads(charlm("evaluate", "-m", trained, "odd.txt", "--no-baselines", "--json").out)
+    found = objects(charlm("score", "-m", trained, "odd.txt", "--carry", "--json").out)
+    known = whole["characters"] - whole["unknown"]
+    assert (whole["unknown"], sum(line["characters"] for line in found)) == (2, known)
+    nats = math.fsum(line["nats"] or 0 for line in found)
+    assert nats == pytest.approx(whole["known_nats_per_char"] * known, rel=1e-6)
+
+
 def test_a_line_alone_and_among_many_have_the_same_figure(
     charlm, trained: Path, text_file: Path
 ) -> None:
@@ -206,17 +222,47 @@ def test_every_character_has_its_bits_in_a_row(charlm, trained: Path) -> None:
     assert [bits == "-" for _, bits in pairs] == [False, False, False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("cells", "header"),
+    [
+        (80, HEADER.rstrip("\n")),
+        (60, "bits/char      nats  chars left out  text"),
+        (40, "bits/char left out  text"),
+        (20, "bits/char  text"),
+    ],
+)
 def test_on_a_terminal_a_row_is_as_wide_as_it(
-    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch, cells: int, header: str
 ) -> None:
-    Path("wide.txt").write_text("诗" * 50 + "\nabc\n" + "a" * 32 + "\n", encoding="utf-8")
-    monkeypatch.setattr("charlm.cli.score.terminal_width", lambda: 80)
-    rows = charlm("score", "-m", trained, "wide.txt").out.splitlines()
-    assert [row[48:] for row in rows] == ["诗" * 15 + "…", "abc", "a" * 32]
-    monkeypatch.setattr("charlm.cli.score.terminal_width", lambda: 40)
-    assert charlm("score", "-m", trained, "wide.txt").out.splitlines()[0][48:] == "诗" * 9 + "…"
-    assert score_rows.fitted("e\u0301" * 30, 30) == "e\u0301" * 30
-    assert score_rows.fitted("\x1b[31m" * 9, 30) == "\\x1b[31m" * 3 + "\\x1b[…"
+    monkeypatch.setattr("charlm.cli.score_shows.terminal_width", lambda: cells)
+    text = "诗" * 50 + "\nabc\n" + "a" * 32 + "\n\x1b[31m" * 2 + "\n"
+    Path("wide.txt").write_text(text, encoding="utf-8")
+    result = charlm("score", "-m", trained, "wide.txt")
+    assert result.err.splitlines()[0] == header
+    rows = result.out.splitlines()
+    assert max(map(wcswidth, rows)) in (cells - 1, cells)
+    assert rows[1].index("abc") == header.index("text")
+    assert columns.fitted("e\u0301" * 30, 30) == "e\u0301" * 30
+    assert columns.fitted("\x1b[31m" * 9, 30) == "\\x1b[31m" * 3 + "\\x1b[…"
+
+
+@pytest.mark.parametrize("cells", [40, 80])
+def test_on_a_terminal_the_bits_of_every_character_stand_below_its_row(
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch, cells: int
+) -> None:
+    Path("wide.txt").write_text("abc def\t诗\x1b" * 6 + "\n\n", encoding="utf-8")
+    piped = charlm("score", "-m", trained, "wide.txt", "--per-char").out.splitlines()
+    monkeypatch.setattr("charlm.cli.score_shows.terminal_width", lambda: cells)
+    result = charlm("score", "-m", trained, "wide.txt", "--per-char")
+    assert result.err.splitlines()[0].endswith("  text, char:bits")
+    rows = result.out.splitlines()
+    assert all(wcswidth(row) <= cells for row in rows)
+    below = [":" in row for row in rows]
+    last = len(rows) - 2
+    assert below == [False, *[True] * (last - 1), False, True]
+    pairs = [pair for row in rows[1:last] for pair in row.split()]
+    assert pairs == piped[0][48:].split()
+    assert rows[last + 1].split() == piped[1][48:].split()
 
 
 def test_standard_input_is_read_and_a_typed_line_is_answered_at_once(
@@ -238,6 +284,66 @@ def test_standard_input_is_read_and_a_typed_line_is_answered_at_once(
         piped(monkeypatch, "ab\ncd\n", terminal=terminal)
         assert charlm("score", "-m", trained, *arguments).code == 0
         assert sizes == expected
+
+
+def test_at_a_terminal_it_says_what_it_waits_for_and_what_there_was_at_ctrl_c(
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Typing(io.BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:
+            if line := self.readline():
+                return line
+            raise Stopped(signal.SIGINT, "stopped by Ctrl-C")
+
+    for typed, lines in ((b"ab\ncd\n", 2), (b"", 0)):
+        stream = io.TextIOWrapper(Typing(typed), encoding="utf-8")
+        monkeypatch.setattr(stream.buffer, "isatty", lambda: True)
+        monkeypatch.setattr(sys, "stdin", stream)
+        result = charlm("score", "-m", trained)
+        assert result.code == 130
+        assert result.out.count("\n") == lines
+        first, *rest, last = result.err.splitlines()
+        assert first.startswith("reading from the terminal: Enter ends a line and has it scored; ")
+        assert last == "Error: stopped by Ctrl-C"
+        if lines:
+            assert rest[1].endswith(" over 6 characters in 2 lines")
+        assert len(rest) == lines
+
+
+def test_a_long_line_is_told_of_while_it_is_scored(
+    charlm, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlm.cli.watch.SECONDS_BETWEEN_LINES", 0.0)
+    Path("long.txt").write_text("abcd" * 1500, encoding="utf-8")
+    # With its end; carried on, without the text's first character.
+    for option, scored in (((), "6,001"), (("--carry",), "5,999")):
+        result = charlm("score", "-m", trained, "long.txt", *option)
+        told = [line for line in result.err.splitlines() if line.startswith("scoring: ")]
+        assert told[0].startswith("scoring: 1,024 characters in ")
+        assert told[-1].startswith(f"scoring: {scored} characters in ")
+    monkeypatch.setattr("charlm.cli.watch.SECONDS_BETWEEN_LINES", 5.0)
+    assert "scoring" not in charlm("score", "-m", trained, "long.txt").err
+
+
+def test_on_a_terminal_a_status_gives_way_to_rows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("charlm.cli.watch.STATUS_AFTER", 0.0)
+    monkeypatch.setattr("charlm.cli.watch.STATUS_EVERY", 60.0)
+    watch = Watch("characters", shown=True)
+    assert list(watch.over(["a", "b"])) == ["a", "b"]
+    for _ in range(2):
+        watch.scored(1024)
+    watch.give_way()
+    watch.give_way()
+    assert capsys.readouterr().err == "\r\x1b[Kscoring: 1,024 characters in 0 s\r\x1b[K"
+    monkeypatch.setattr("charlm.cli.watch.STATUS_AFTER", 60.0)
+    # Each line has its own time.
+    list(watch.over(["c"]))
+    watch.scored(1024)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.fixture
@@ -290,11 +396,17 @@ def test_the_page_holds_the_text_and_what_was_expected(
     for fact in ("left out", "<dt>nats</dt>", "bits per character"):
         assert fact in page
     assert "shows" not in result.err
-    monkeypatch.setattr("charlm.cli.score.MOST_ON_PAGE", 8)
+    monkeypatch.setattr("charlm.cli.score_shows.MOST_ON_PAGE", 8)
     result = charlm("score", "-m", trained, "poem.txt", "--html", "page.html")
     assert result.err.startswith("note: page.html shows the first 2 of 3 lines\n")
     assert "the first 2 lines" in Path("page.html").read_text(encoding="utf-8")
     Path("book.txt").write_text("a book")
+    refused = charlm("score", "-m", trained, "poem.txt", "--html", "no dir/x.html")
+    assert (refused.code, refused.err) == (
+        5,
+        "Error: --html no dir/x.html: there is no folder no dir: make it (mkdir -p 'no dir'), or "
+        "name another\n",
+    )
     refused = charlm("score", "-m", trained, "poem.txt", "--html", "book.txt")
     assert refused.code == 2
     assert refused.err == ("Error: --html book.txt: what is there is no page; give another name\n")
@@ -305,7 +417,8 @@ def test_ways_to_show_a_line_are_not_for_each_other(charlm, trained: Path) -> No
         (("--json", "--tsv"), "--json and --tsv: one at a time"),
         (("--json", "--heatmap"), "--json and --heatmap: one at a time"),
         (("--tsv", "--html", "page.html"), "--tsv and --html: one at a time"),
-        (("--underline", "--html", "page.html"), "--heatmap and --html: one at a time"),
+        (("--underline", "--html", "page.html"), "--underline and --html: one at a time"),
+        (("--underline", "--json"), "--json and --underline: one at a time"),
         (
             ("--per-char", "--heatmap"),
             "--per-char and --heatmap: it shows every character already",

@@ -53,7 +53,7 @@ def test_a_prepared_corpus_trains_the_same_model(
     assert not Path("one/corpus").exists()
     assert one.config.text.lowercase
     result = charlm("train", "corpus", "--keep", "a-z")
-    assert result.err == "Error: corpus is already prepared: text.keep goes with preprocess\n"
+    assert result.err == "Error: corpus is already prepared: --keep goes with preprocess\n"
 
 
 def test_config_file_set_and_options_in_that_order(charlm, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_init_from_takes_over_weights_and_vocabulary(charlm, trained: Path, tmp_
     assert run.vocab.tokens == start.vocab.tokens
     assert run.config.model == start.config.model
     result = charlm("train", "new.txt", "--init-from", trained, "--hidden-size", "99")
-    assert result.err == f"Error: model.hidden_size is 99, but 16 in {trained}\n"
+    assert result.err == f"Error: --hidden-size is 99, but 16 in {trained}\n"
     charlm("preprocess", "new.txt", "-o", "corpus")
     result = charlm("train", "corpus", "--init-from", trained)
     assert result.code == 4
@@ -165,45 +165,45 @@ def test_force_replaces_a_run_and_nothing_else(
     ("arguments", "code", "message"),
     [
         (["--bidirectional", "--tied", "--embedding-size", "256"], 2,
-         "model.bidirectional and model.tied do not go together: drop one of them"),
+         "--bidirectional and --tied do not go together: drop one of them"),
         (["--bidirectional", "--sample-prefix", "a"], 2,
-         "training.sample_prefix is for models that write: one that is bidirectional fills gaps"),
+         "--sample-prefix is for models that write: one that is bidirectional fills gaps"),
         (["--precision", "bfloat16", "--implementation", "scratch"], 2,
-         "training.precision bfloat16 needs model.implementation torch, not scratch"),
+         "--precision bfloat16 needs --implementation torch, not scratch"),
         (["--bidirectional", "--implementation", "scratch"], 2,
-         "model.bidirectional needs model.implementation torch, not scratch"),
+         "--bidirectional needs --implementation torch, not scratch"),
         (["--set", "model.colour=3"], 2, "unknown setting 'model.colour'; model has rnn_type, "
          "embedding_size, hidden_size, num_layers, bias, nonlinearity, proj_size, bidirectional, "
          "dropout, tied, forget_bias, init, implementation"),
         (["--set", "lr=1"], 2, "--set 'lr=1': write it as SECTION.KEY=VALUE"),
         (["--rnn-type", "cnn"], 2, "Invalid value for '--rnn-type': 'cnn' is not one of 'rnn', "
          "'gru', 'lstm' (see charlm train --help)"),
-        (["--hidden-size", "0"], 2, "model.hidden_size is 0; it must be at least 1"),
-        (["--lr", "nan"], 2, "training.lr is nan; it must be a finite number"),
-        (["--epochs", "inf"], 2, "training.epochs is inf; it must be a finite number"),
+        (["--hidden-size", "0"], 2, "--hidden-size is 0; it must be at least 1"),
+        (["--lr", "nan"], 2, "--lr is nan; it must be a finite number"),
+        (["--epochs", "inf"], 2, "--epochs is inf; it must be a finite number"),
         (["--val", "v.txt", "--val-split", "blocks"], 2,
-         "data.val is v.txt, a text of its own: data.val_split blocks has nothing to split"),
+         "--val is v.txt, a text of its own: --val-split blocks has nothing to split"),
         (["--threads", "1024"], 2,
          f"training.threads is 1024; processors to use here: {usable_cores()}"),
         (["--set", "training.parts=1024"], 2,
          f"training.parts is 1024; processors to use here: {usable_cores()}"),
-        (["--seed", str(2**64)], 2, "training.seed is 18446744073709551616; it must be at most "
+        (["--seed", str(2**64)], 2, "--seed is 18446744073709551616; it must be at most "
          "18446744073709551615"),
         (["--time", "1m", "--epochs", "2"], 2,
-         "training.time and training.epochs both limit the run"),
+         "--time and --epochs both limit the run"),
         (["--proj-size", "8", "--rnn-type", "gru"], 2,
-         "model.proj_size goes with an lstm; model.rnn_type is gru"),
+         "--proj-size goes with an lstm; --rnn-type is gru"),
         (["--proj-size", "256"], 2,
-         "model.proj_size (256) must be below model.hidden_size (256)"),
+         "--proj-size (256) must be below model.hidden_size (256)"),
         (["--nonlinearity", "relu"], 2,
-         "model.nonlinearity goes with an rnn; model.rnn_type is lstm"),
+         "--nonlinearity goes with an rnn; model.rnn_type is lstm"),
         (["--tied", "--hidden-size", "8", "--embedding-size", "9"], 2,
-         "model.tied needs model.embedding_size (9) equal to model.hidden_size (8)"),
+         "--tied needs --embedding-size (9) equal to --hidden-size (8)"),
         (["--tied", "--embedding-size", "0"], 2,
-         "model.tied needs model.embedding_size (0) equal to model.hidden_size (256)"),
+         "--tied needs --embedding-size (0) equal to model.hidden_size (256)"),
         (["--config", "no.toml"], 2, "cannot read the config no.toml: No such file or directory"),
         (["--vocab", "v.json", "--min-freq", "2"], 2,
-         "data.vocab is a vocabulary already made: data.min_freq has no part in it"),
+          "--vocab is a vocabulary already made: --min-freq has no part in it"),
         (["--device", "cuda:7"], 2, "--device cuda:7: this machine has cpu"),
         (["--seq-len", "9000"], 3, "the train part has 3600 tokens, need at least 9001 for a "
          "window of 9000: give more text or a smaller --seq-len"),

@@ -280,10 +280,10 @@ def test_a_lost_model_is_made_anew_where_nothing_is_left_to_train(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--hidden-size", "128"], "model.hidden_size is 128, but run was begun with 16"),
-        (["--lr", "0.5"], "training.lr is 0.5, but run was begun with 0.01"),
+        (["--hidden-size", "128"], "--hidden-size is 128, but run was begun with 16"),
+        (["--lr", "0.5"], "--lr is 0.5, but run was begun with 0.01"),
         (["--set", "data.val_frac=0.2"], "data.val_frac is 0.2, but run was begun with 0.1"),
-        (["--lowercase"], "text.lowercase is True, but run was begun with False"),
+        (["--lowercase"], "--lowercase is True, but run was begun with False"),
         (["book.txt"], "drop INPUT"),
         (["-o", "other"], "drop -o"),
         (["--force"], "drop --force"),

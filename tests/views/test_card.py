@@ -37,9 +37,12 @@ def card() -> Card:
 
 
 def test_scripts_are_named_with_their_shares(card: Card) -> None:
-    assert "scripts     Latin 75.0%, Han 25.0% and a little of 2 more of its letters\n" in (
-        as_text(card, USE)
-    )
+    named = "scripts     Latin 75.0%, Han 25.0% of its letters"
+    assert f"{named}; 2 other scripts, less than 0.05% each\n" in as_text(card, USE)
+    few = {name: share for name, share in card.scripts.items() if share > 0.1}
+    assert f"{named}\n" in as_text(replace(card, scripts=few), USE)
+    one = as_text(replace(card, scripts={**few, "Thai": 1e-6}), USE)
+    assert f"{named}; 1 other script, less than 0.05%\n" in one
     assert "scripts     none: the text has no letters\n" in as_text(replace(card, scripts={}), USE)
 
 

@@ -113,3 +113,28 @@ def test_any_course_can_be_drawn(moments: list[Loss | Validation]) -> None:
 def test_a_course_of_one_moment_and_of_none() -> None:
     for moments in ((), (Loss(1, 0.1, 1.0, 3.0, 0.1),), (Validation(1, 0, 0, math.inf, True),)):
         assert draw(Curve("a", Course(moments), 100))[0]
+
+
+def test_fonts_that_were_installed_later_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib import font_manager
+
+    from charlm.views.fonts import OWN, families_for
+
+    known = font_manager.fontManager.ttflist
+    own = [entry for entry in known if entry.name == OWN]
+    letters = {chr(code) for code in font_manager.get_font(own[0].fname).get_charmap()}
+    # One of matplotlib's own that has a letter which its first has not.
+    later, letter = next(
+        (entry, min(more))
+        for entry in known
+        if (more := {*map(chr, font_manager.get_font(entry.fname).get_charmap())} - letters)
+    )
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", list(own))
+    monkeypatch.setattr(font_manager, "findSystemFonts", list)
+    assert families_for(f"a{letter}") == ([], letter)
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: ["no font", later.fname])
+    assert families_for(f"a{letter}") == ([later.name], "")
+    assert later.name in [entry.name for entry in font_manager.fontManager.ttflist]
+    # Nothing is looked for where nothing is missing.
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: 1 / 0)
+    assert families_for("abc") == ([], "")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.views.shown_text import ShownText, in_sight, label, marked_up
+from charlm.views.shown_text import ShownText, in_sight, label, marked_up, plain
 
 ANY = st.text(st.characters(), max_size=60)
 
@@ -74,3 +74,12 @@ def test_places_are_all_of_the_text_and_as_wide_as_what_is_shown(text: str) -> N
     assert sum(shown.sizes) == len(text)
     assert 0 not in shown.sizes
     assert len(shown.sizes) == len(shown.widths) == sum(shown.lines)
+
+
+def test_a_tab_has_a_sign_that_can_be_tinted_and_stays_a_tab() -> None:
+    shown = ShownText("char")
+    shown.add(["\t", "a", "\t", "\n"])
+    assert shown.widths == [2, 1, 2, 1]
+    sign = '<span class="sign">⇥</span>\t'
+    assert f"{sign}a{sign}<bdi" in shown.html[0]
+    assert plain(("\t",)) == "⇥\t"

@@ -11,6 +11,7 @@ Data flows down this list, and each module imports only from those above it:
     model.network            CharLM: ids, state -> logits, state
     evaluation               logits -> nats, bits per character, perplexity
     generation               weights -> text, on NumPy alone
+    export                   weights -> a model for elsewhere
     training                 batches -> weights, checkpoints, metrics, samples: a run
     cli                      one file a command
 

@@ -63,10 +63,10 @@ class DivergedError(CharlmError):
     exit_code = 7
 
 
-def need_extra(library: str, what: str) -> None:
-    """Raises UsageError where a library is missing that only `what` needs."""
-    if find_spec(library) is None:
-        raise UsageError(f"{what} needs {library}: pip install {library}")
+def need_extra(what: str, *libraries: str) -> None:
+    """Raises UsageError where libraries are missing that only `what` needs."""
+    if missing := [library for library in libraries if find_spec(library) is None]:
+        raise UsageError(f"{what} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
 
 
 class Stopped(BaseException):

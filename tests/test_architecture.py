@@ -37,6 +37,8 @@ ORDER = [
     "views.neurons_page", "views.plan", "views.markdown", "views.cells", "views.columns",
     "views.card", "views.runs", "views.sparkline", "views.training_rows", "views.fonts",
     "views.curves", "views.plot",
+    "export.written", "export.reading", "export.onnx_graph", "export.onnx_check", "export.onnx",
+    "export.folder",
     "training.optim", "training.memory", "training.losses", "training.frequencies",
     "training.gradient", "training.looks",
     "training.limits", "training.speed", "training.remembered", "training.recipes",
@@ -52,7 +54,7 @@ ORDER = [
     "cli.preprocess", "cli.vocab", "cli.evaluate", "cli.generate", "cli.fill", "cli.info",
     "cli.watch", "cli.runs", "cli.neurons", "cli.score_rows", "cli.score_shows", "cli.score",
     "cli.compare", "cli.plot",
-    "cli.train",
+    "cli.export", "cli.train",
     "cli.commands", "cli.streams", "cli.explain", "cli.main",
     "__main__",
 ]  # fmt: skip
@@ -154,8 +156,11 @@ def test_commands_that_need_no_torch_do_not_import_it(
     trained: Path, text_file: Path, tmp_path: Path
 ) -> None:
     plot = ["plot", str(trained), "-o", str(tmp_path / "curves.svg")]
+    onnx = ["export", str(trained), "-o", str(tmp_path / "model.onnx")]
     for arguments in (
         *([plot] if find_spec("matplotlib") else []),
+        *([onnx] if find_spec("onnx") and find_spec("onnxruntime") else []),
+        ["export", str(trained), "-o", str(tmp_path / "folder")],
         ["vocab", str(text_file)],
         ["preprocess", str(text_file), "-o", str(tmp_path / "corpus")],
         ["info", str(trained)],

@@ -22,6 +22,7 @@ COMMANDS = {
     "info": "Show the card of a model.",
     "runs": "List the runs below a folder, best first.",
     "neurons": "Show which units of a model follow what a person can name.",
+    "export": "Write a model for elsewhere: a page, ONNX, or a folder for torch.",
 }
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 import click
 
 from charlm.cli.completion import complete_runs
-from charlm.cli.inputs import how_to_use, load_run
+from charlm.cli.inputs import load_run, uses
 from charlm.cli.options import json_option
 from charlm.cli.output import print_json, show, show_table, terminal_width
-from charlm.config import ModelConfig
-from charlm.errors import UsageError, typed
+from charlm.errors import UsageError
 
 
 @click.command()
@@ -33,11 +32,6 @@ def info(run: str | None, markdown: bool, as_json: bool) -> None:
     if as_json:
         print_json(card.to_dict())
     elif markdown:
-        show(as_markdown(card, _uses(Path(card.name), card.config.model)))
+        show(as_markdown(card, uses(Path(card.name), card.config.model)))
     else:
-        show_table(as_text(card, _uses(card.path, card.config.model), terminal_width()))
-
-
-def _uses(path: Path, model: ModelConfig) -> list[str]:
-    first = how_to_use(path, model)
-    return [first] if model.bidirectional else [first, f"charlm evaluate -m {typed(path)} TEXT"]
+        show_table(as_text(card, uses(card.path, card.config.model), terminal_width()))

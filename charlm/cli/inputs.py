@@ -105,3 +105,9 @@ def how_to_use(path: Path, model: ModelConfig) -> str:
     if model.bidirectional:
         return f'charlm fill -m {typed(path)} "a text with g_ps"'
     return f'charlm generate -m {typed(path)} --prefix "…"'
+
+
+def uses(path: Path, model: ModelConfig) -> list[str]:
+    """Commands that show what a model can do."""
+    first = how_to_use(path, model)
+    return [first] if model.bidirectional else [first, f"charlm evaluate -m {typed(path)} TEXT"]

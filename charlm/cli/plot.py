@@ -35,7 +35,7 @@ def plot(runs: tuple[str, ...], output: Path, over: str) -> None:
     from charlm.storage.files import write_bytes
     from charlm.views.plot import picture_of
 
-    need_extra("matplotlib", "charlm plot")
+    need_extra("charlm plot", "matplotlib")
     kind = _kind(output)
     paths = [Path(name) for name in runs] or [find_run(None)]
     picture, missing = picture_of(paths, kind, [str(path) for path in paths], over == "seconds")

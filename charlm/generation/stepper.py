@@ -43,7 +43,7 @@ class Stepper:
     def __init__(self, config: ModelConfig, weights: Mapping[str, npt.NDArray[Any]]) -> None:
         kind, gates = CELLS[config.rnn_type], GATES[config.rnn_type]
         cells = [
-            kind(_cell_weights(weights, k, gates), config.nonlinearity)
+            kind(cell_weights(weights, f"l{k}", gates), config.nonlinearity)
             for k in range(config.num_layers)
         ]
         head = weights["embedding.weight" if config.tied else "head.weight"]
@@ -121,8 +121,9 @@ class Stepper:
         return outputs
 
 
-def _cell_weights(weights: Mapping[str, npt.NDArray[Any]], k: int, gates: int) -> CellWeights:
-    w, u = weights[f"rnn.weight_ih_l{k}"], weights[f"rnn.weight_hh_l{k}"]
+def cell_weights(weights: Mapping[str, npt.NDArray[Any]], end: str, gates: int) -> CellWeights:
+    """A layer's weights out of a model's; end: that of their names, as "l0" or "l0_reverse"."""
+    w, u = weights[f"rnn.weight_ih_{end}"], weights[f"rnn.weight_hh_{end}"]
     none = np.zeros(len(w), np.float32)
-    b_w, b_u = (weights.get(f"rnn.bias_{part}_l{k}", none) for part in ("ih", "hh"))
-    return CellWeights(w, u, b_w, b_u, gates, weights.get(f"rnn.weight_hr_l{k}"))
+    b_w, b_u = (weights.get(f"rnn.bias_{part}_{end}", none) for part in ("ih", "hh"))
+    return CellWeights(w, u, b_w, b_u, gates, weights.get(f"rnn.weight_hr_{end}"))

@@ -207,7 +207,7 @@ def check_tensorboard(given: Changes) -> None:
     """Refuse to be asked for events where they cannot be written; a run that is resumed where
     they cannot goes on without. Raises UsageError."""
     if given.get("training", {}).get("tensorboard"):
-        need_extra("tensorboard", "--tensorboard")
+        need_extra("--tensorboard", "tensorboard")
 
 
 def check_sample_prefix(config: Config, vocab: Vocab) -> None:

@@ -27,7 +27,7 @@ CASES = [
     ("training.random_offset", ["--set", "training.random_offset=true"], ["--bidirectional"],
      "with --bidirectional"),
     ("training.reset", ["--set", "training.reset=0.5"], ["--sampling", "random"],
-     "with training.sampling random"),
+     "whose windows carry no state"),
     ("training.default_time", ["--set", "training.default_time=60"], ["--epochs", "2"],
      "beside a limit"),
     ("model.forget_bias", ["--set", "model.forget_bias=2.0"], ["--rnn-type", "gru"], "but with an"),

@@ -210,7 +210,7 @@ def test_a_run_begun_in_bfloat16_goes_on_in_float32_where_it_must(
     monkeypatch.setattr("charlm.training.session.trains_in", none_here)
     refused = charlm("train", "--resume", "run", "--precision", "bfloat16")
     assert refused.code == 2
-    assert "training.precision bfloat16: torch cannot train an LSTM in it" in refused.err
+    assert "--precision bfloat16: torch cannot train an LSTM in it" in refused.err
     resumed = charlm("train", "--resume", "run")
     assert resumed.code == 0, resumed.err
     warnings = [line for line in resumed.err.splitlines() if "Warning" in line]

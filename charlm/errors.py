@@ -75,7 +75,9 @@ class Stopped(BaseException):
     As with KeyboardInterrupt, nobody who handles errors is to take it for one and go on.
     """
 
-    def __init__(self, signal_number: int, message: str) -> None:
+    def __init__(self, signal_number: int, message: str, *, saved: bool = False) -> None:
+        """saved: all that was learned until then is on disk."""
         super().__init__(message)
+        self.number, self.saved = signal_number, saved
         self.exit_code = 128 + signal_number
         self.name = signal.Signals(signal_number).name

@@ -9,12 +9,13 @@ import operator
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from math import inf, isfinite
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from charlm.config import SECTIONS, Config, check
+from charlm.config import LIMITS, SECTIONS, Config, check
 from charlm.errors import UsageError
 
 Nested = Mapping[str, Mapping[str, Any]]
@@ -152,6 +153,31 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def by_name(values: Mapping[str, Any], *sections: str) -> Changes:
+    """Changes from settings by their names alone, each in the first of `sections` that has it; the
+    name of a section stands for several of its settings: `text={"level": "word"}`.
+
+    Raises UsageError for a name that none of them has.
+    """
+    changes: Changes = {}
+    for name, value in values.items():
+        if name in sections:
+            if not isinstance(value, Mapping):
+                raise UsageError(f"{name} is a section of settings: give it a dictionary")
+            changes.setdefault(name, {}).update(value)
+            continue
+        found = next((section for section in sections if name in fields_of(section)), None)
+        if found is None:
+            known = [key for section in sections for key in fields_of(section)]
+            near = get_close_matches(name, known, 1)
+            meant = f"; is {near[0]!r} meant?" if near else f"; there are {', '.join(known)}"
+            raise UsageError(f"unknown setting {name!r}{meant}")
+        if isinstance(value, Path):
+            value = str(value)
+        changes.setdefault(found, {})[name] = value
+    return changes
+
+
 def merged(*parts: Changes) -> Changes:
     """Changes put together; the later ones win."""
     result: Changes = {}
@@ -161,6 +187,15 @@ def merged(*parts: Changes) -> Changes:
                 raise UsageError(f"{section} is no section; write [{section}] above its settings")
             result.setdefault(section, {}).update(values)
     return result
+
+
+def given_over(filed: Changes, typed: Changes) -> Changes:
+    """What a file gives, and over it what was typed."""
+    if isinstance(filed.get("training"), dict) and set(LIMITS) & typed.get("training", {}).keys():
+        # Whoever types how long it is to take means it in place of what the file says.
+        kept = {key: value for key, value in filed["training"].items() if key not in LIMITS}
+        filed = {**filed, "training": kept}
+    return merged(filed, typed)
 
 
 def resolved(given: Changes, base: Config | None = None) -> Config:

@@ -36,7 +36,7 @@ ORDER = [
     "views.heatmap_page", "views.terminal", "views.unit_row", "views.neurons",
     "views.neurons_page", "views.plan", "views.markdown", "views.cells", "views.columns",
     "views.card", "views.runs", "views.sparkline", "views.training_rows", "views.fonts",
-    "views.curves", "views.plot",
+    "views.curves", "views.plot", "views.notebook",
     "export.written", "export.reading", "export.onnx_graph", "export.onnx_check", "export.onnx",
     "export.folder",
     "training.optim", "training.memory", "training.losses", "training.frequencies",
@@ -48,6 +48,7 @@ ORDER = [
     "training.samples",
     "training.event_file", "training.logs", "training.recorder", "training.session",
     "training.ahead", "training.new_run", "training.job", "training.resumed",
+    "library.card", "library.score", "library.model", "library.progress", "library.train",
     "cli.output", "cli.inputs", "cli.completion", "cli.shells",
     "cli.options", "cli.refusals", "cli.pages",
     "cli.escapes", "cli.plan", "cli.progress", "cli.summary", "cli.told",
@@ -197,3 +198,19 @@ def test_public_names_exist() -> None:
         assert getattr(charlm, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = charlm.nothing
+
+
+def test_who_checks_types_knows_every_public_name() -> None:
+    import charlm
+
+    [block] = [
+        node for node in ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]  # fmt: skip
+    known = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert known == charlm._PUBLIC

@@ -9,9 +9,16 @@ from typing import Any, TypeVar
 import click
 
 from charlm.cli.completion import complete_files, complete_runs
-from charlm.config import LIMITS
 from charlm.errors import UsageError
-from charlm.settings import Changes, fields_of, merged, parse_assignment, read_toml, type_of
+from charlm.settings import (
+    Changes,
+    fields_of,
+    given_over,
+    merged,
+    parse_assignment,
+    read_toml,
+    type_of,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -107,11 +114,7 @@ def given_changes(
     """What a config file, --set and the options give; the later ones win."""
     filed = read_toml(config_file) if config_file else {}
     typed = merged(*(parse_assignment(text) for text in assignments), changes_of(options))
-    if isinstance(filed.get("training"), dict) and set(LIMITS) & typed.get("training", {}).keys():
-        # Whoever types how long it is to take means it in place of what the file says.
-        kept = {key: value for key, value in filed["training"].items() if key not in LIMITS}
-        filed = {**filed, "training": kept}
-    return merged(filed, typed)
+    return given_over(filed, typed)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Bits and nats are of the tokens that have a surprise. Where none has, there is n
 in a row, nothing in a field, null in JSON.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,6 +14,7 @@ from charlm.cli.vocab import escaped
 from charlm.data.text import ACTIVE, for_terminal, tokenize
 from charlm.evaluation.lines import ReadLine
 from charlm.views.columns import Column, Columns
+from charlm.views.scored_line import bits_of
 
 # What would end a field or a row, or is an escape.
 _BREAKING = re.compile(ACTIVE.pattern[:-1] + "\t\n\u2028\u2029\\\\]")
@@ -94,12 +94,6 @@ class ScoreRows:
         tokens = map(escaped, tokenize(line.read, self._level))
         bits = ("-" if value is None else f"{value:.2f}" for value in bits_of(line))
         return map(":".join, zip(tokens, bits, strict=True))
-
-
-def bits_of(line: ReadLine) -> list[float | None]:
-    """Of each token; None where it has none."""
-    bits = line.score.nats / math.log(2)
-    return [None if math.isnan(value) else value for value in bits.tolist()]
 
 
 def rows_of(words: Iterable[str], cells: int) -> Iterator[str]:

@@ -6,12 +6,11 @@ from typing import Protocol
 
 from charlm.cli.output import note, print_json, show, show_painted, terminal_width
 from charlm.cli.pages import write_page
-from charlm.cli.score_rows import ScoreRows, bits_of
-from charlm.data.text import tokenize
+from charlm.cli.score_rows import ScoreRows
 from charlm.data.vocab import Vocab
 from charlm.evaluation.lines import LineReader, ReadLine, Total
 from charlm.run import Run
-from charlm.views.scored_line import ScoredLine
+from charlm.views.scored_line import ScoredLine, scored_line
 
 # Characters (or words) of a page, after which it ends with the line: more make browsers slow.
 MOST_ON_PAGE = 200_000
@@ -117,15 +116,3 @@ class PageShow:
             left_out = ", left out" * (total.left_out > 0)
             facts["unknown to the model"] = f"{total.unknown:,}{left_out}"
         return facts
-
-
-def scored_line(line: ReadLine, vocab: Vocab) -> ScoredLine:
-    tokens, bits = tuple(tokenize(line.read, vocab.level)), tuple(bits_of(line))
-    details = line.score.details
-    if details is None:
-        return ScoredLine(tokens, bits)
-    expected = tuple(
-        tuple((vocab.tokens[i], share) for i, share in zip(ids, shares, strict=True) if share > 0)
-        for ids, shares in zip(details.expected.tolist(), details.likelihood.tolist(), strict=True)
-    )
-    return ScoredLine(tokens, bits, tuple(details.rank.tolist()), expected)

@@ -39,9 +39,10 @@ PLAUSIBLE, AS_GOOD = 0.4, 0.95
 READS_ANYTHING, NO_LETTER = 0.75, 0.5
 
 _EAST = "\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff"
-_EASTERN = re.compile(f"[{_EAST}]")
+# Patterns as texts: to compile them takes longer than all else of an import here.
+_EASTERN = f"[{_EAST}]"
 _EMOJI = "\U0001f300", "\U0001faff"
-_OF_PAIRS = re.compile(f"[{_EAST}{_EMOJI[0]}-{_EMOJI[1]}]")
+_OF_PAIRS = f"[{_EAST}{_EMOJI[0]}-{_EMOJI[1]}]"
 # The letters that make up half or more of a text in an alphabet, a fifth in Chinese or Korean.
 # In another reading of the same bytes, others are the common ones.
 _ACCENTED = "[\u00c0-\u024f]"
@@ -121,7 +122,7 @@ def likely(
 def _doubt(name: str, text: str) -> float:
     if name in BY_BYTE:
         return READS_ANYTHING
-    return 1.0 if name in WITHOUT_MARK or _OF_PAIRS.search(text) else NO_LETTER
+    return 1.0 if name in WITHOUT_MARK or re.search(_OF_PAIRS, text) else NO_LETTER
 
 
 def decoded(data: bytes, encoding: str, end: bool = True) -> str | None:
@@ -154,7 +155,7 @@ def likeness(text: str, *, every: bool = False) -> float:
 
 def _worth_eastern(text: str) -> float:
     """The sum of what the Han characters, kana and Hangul of a text are worth."""
-    found: list[str] = _EASTERN.findall(text)
+    found: list[str] = re.findall(_EASTERN, text)
     others = [c for c in found if not "\u3041" <= c <= "\u30ff"]
     used = sum(map(_in_use, others)) / max(1, len(others))
     usual = _usual(others, _COMMON_EASTERN, 0.1) * used * used

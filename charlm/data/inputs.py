@@ -1,6 +1,7 @@
 """What is to be read: texts as a source, a prepared corpus among them, vocabularies."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from charlm.errors import UsageError, typed
 if TYPE_CHECKING:
     from charlm.data.source import Source
     from charlm.data.vocab import Vocab
+
+# Of characters: no system has longer ones, and a text of as many is none.
+LONGEST_PATH = 4096
 
 
 def source_of(inputs: tuple[str, ...], config: Config) -> "Source":
@@ -25,11 +29,36 @@ def source_of(inputs: tuple[str, ...], config: Config) -> "Source":
     return sample_source()
 
 
-def texts_of(inputs: tuple[str, ...], config: Config) -> "Source":
-    """The text to make a corpus of, with what the settings hold out as texts of their own."""
+def named_or_text(given: object, name: str) -> "tuple[str, ...] | Source":
+    """What a Python user means by a text: the names of files and folders, or a text in memory.
+
+    A `Path` is always a path, a list or tuple one of paths; a str is a path where there is such a
+    file or folder (or it is "-", standard input), else the text itself. name: what to call that.
+    Raises UsageError for anything else.
+    """
+    from charlm.data.source import text_source
+
+    if isinstance(given, os.PathLike):
+        return (os.fsdecode(given),)
+    if isinstance(given, list | tuple) and given:
+        if all(isinstance(part, str | os.PathLike) for part in given):
+            return tuple(map(os.fsdecode, given))
+    elif isinstance(given, str):
+        # Of any text this says no, where `Path.exists` may raise.
+        there = len(given) <= LONGEST_PATH and os.path.exists(given)  # noqa: PTH110
+        return (given,) if there or given == "-" else text_source(name, given)
+    raise UsageError(f"a text is a str, or a path, or a list of paths; it is {given!r:.60}")
+
+
+def texts_of(inputs: "tuple[str, ...] | Source", config: Config) -> "Source":
+    """The text to make a corpus of, with what the settings hold out as texts of their own.
+
+    inputs: see `source_of`; or a text that is already in memory.
+    """
+    source = source_of(inputs, config) if isinstance(inputs, tuple) else inputs
     own = {"valid": config.data.val, "test": config.data.test}
     held_out = {part: source_of((name,), config) for part, name in own.items() if name is not None}
-    return dataclasses.replace(source_of(inputs, config), held_out=held_out)
+    return dataclasses.replace(source, held_out=held_out)
 
 
 def refuse_folders_of_ours(inputs: tuple[str, ...]) -> None:

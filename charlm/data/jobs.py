@@ -5,12 +5,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, get_context, parent_process
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from charlm.errors import OutOfMemoryError
+
+# What it takes to begin processes is imported when there are any: whoever opens a run does not.
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -34,6 +35,10 @@ def do_all(
         for task in tasks:
             yield do(task, progress)
         return
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
     # Begun anew, not forked: threads of this process might hold locks.
     context = get_context("spawn")
     done, stop = context.Value("q", 0), context.Event()
@@ -59,6 +64,8 @@ def do_all(
 
 
 def _waits_for(future: "Future[Any]") -> bool:
+    from concurrent.futures import wait
+
     return bool(wait([future], SECONDS_BETWEEN_LOOKS).not_done)
 
 
@@ -80,6 +87,8 @@ def _begin(done: Any, stop: Any) -> None:
 
 
 def _end_with_the_first() -> None:
+    from multiprocessing import connection, parent_process
+
     if (first := parent_process()) is not None:
         with contextlib.suppress(OSError):
             connection.wait([first.sentinel])

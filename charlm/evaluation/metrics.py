@@ -26,6 +26,10 @@ class Score:
     read: int | None = None
 
     @property
+    def bits(self) -> float:
+        return self.nats / math.log(2)
+
+    @property
     def nats_per_token(self) -> float:
         return self.nats / self.tokens
 

@@ -29,6 +29,10 @@ class Writer:
         self.seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
         self._sampler = Sampler(engine, run.vocab, settings, scored=scored)
 
+    def first_id(self) -> int:
+        """What the model reads where there is no prefix."""
+        return self._sampler.first_id()
+
     def write(self, ids: list[int]) -> tuple[list[Sample], Iterator[tuple[int, str]]]:
         """The texts that continue a prefix, empty as yet, and their pieces as they come: the number
         of the text, and what comes next in it. Raises ModelError for a prefix that the model cannot

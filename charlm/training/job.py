@@ -154,13 +154,18 @@ class Job:
 
 
 def open_job(
-    inputs: tuple[str, ...], given: Changes, *, init_from: Path | None = None, started: float,
+    inputs: tuple[str, ...] | Source,
+    given: Changes,
+    *,
+    init_from: Path | None = None,
+    started: float,
     refuse: Callable[[Config], None] = lambda config: None,
-) -> Job:  # fmt: skip
+) -> Job:
     """The job that the settings and the named texts, or the one corpus, make up.
 
-    init_from: the run whose weights to start from. started: see `Job`. refuse: sees the settings
-    before any text is read, and raises UsageError for what it does not like.
+    inputs: names of files and folders, or one text in memory. init_from: the run whose weights to
+    start from. started: see `Job`. refuse: sees the settings before any text is read, and raises
+    UsageError for what it does not like.
     Raises UsageError, DataError or ModelError for what cannot be trained, or would do nothing.
     """
     start_run, base = None, None
@@ -175,7 +180,7 @@ def open_job(
     if start_run and config.data.vocab:
         raise UsageError("--vocab: the vocabulary is that of --init-from's run")
     inputs = inputs or config.data.input
-    folder = corpus_among(inputs)
+    folder = corpus_among(inputs) if isinstance(inputs, tuple) else None
     if folder is None:
         source = texts_of(inputs, config)
         return Job(source.name, config, given, source, None, start_run, started)

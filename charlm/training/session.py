@@ -148,6 +148,7 @@ def train_run(
             signals.received,
             f"stopped by {Signals(signals.received).name} after step {trainer.done} of "
             f"{trainer.limit.total}; go on with charlm train --resume {typed(path)}",
+            saved=True,
         )
     estimated = config.training.is_sampled(len(run.vocab))
     bits = [seen.bits for seen in recorder.logs.validations]

@@ -29,12 +29,16 @@ Row = tuple[str, str]
 def as_text(card: Card, use: Sequence[str], width: int | None = None) -> str:
     """For a terminal. use: commands that show what the model can do. width: cells in a line, where
     there is a limit; commands, which are copied, are not broken."""
-    rows = [*_model(card), *_text(card), *_training(card), ("validation", _validation(card))]
-    rows += [("baselines", _beside(card)), *_made(card), ("holds", _held(card))]
     lines = [f"{in_sight(str(card.path))}\n"]
-    for name, value in rows:
+    for name, value in rows_of(card):
         lines += _lines(name, _broken(in_sight(value), width))
     return "".join((*lines, *_lines("use", map(in_sight, use))))
+
+
+def rows_of(card: Card) -> list[Row]:
+    """All that there is to say, in order: names and values."""
+    rows = [*_model(card), *_text(card), *_training(card), ("validation", _validation(card))]
+    return [*rows, ("baselines", _beside(card)), *_made(card), ("holds", _held(card))]
 
 
 def _lines(name: str, parts: Iterable[str]) -> Iterator[str]:

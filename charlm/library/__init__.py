@@ -1,0 +1,1 @@
+"""What `import charlm` offers: load and train models, and use them."""

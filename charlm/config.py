@@ -16,6 +16,8 @@ LARGEST = 1_000_000
 LARGEST_SEED = 2**64 - 1
 # Below which a training makes its run, where none is named.
 RUNS = Path("runs")
+# Characters (words, at word level) of a line of a list, where nothing else is said.
+SHORTEST_LINE, LONGEST_LINE = 1, 500
 # What ends a training; one of them at most.
 LIMITS = ("time", "epochs", "max_steps")
 
@@ -241,6 +243,21 @@ class GenerationConfig:
     min_p: float = setting(
         0.0, "drop what is less likely than this share of the likeliest", at_least=0, at_most=1
     )
+    typical: float = setting(
+        1.0, "draw among those of about the expected surprise, up to this probability", above=0,
+        at_most=1,
+    )  # fmt: skip
+    no_repeat: int = setting(
+        0, "no run of so many characters (words) twice, the prefix included; 0: any", at_least=0,
+        at_most=LARGEST,
+    )  # fmt: skip
+    match: str | None = setting(
+        None, "the new text is a full match of this regular expression of Python's"
+    )
+    beam: int = setting(
+        0, "search for the likeliest text, keeping so many at a time, instead of drawing; 0: draw",
+        at_least=0, at_most=10_000,
+    )  # fmt: skip
     stop: tuple[str, ...] = setting((), "end before this text (repeatable)")
     seed: int | None = setting(
         None,
@@ -277,6 +294,17 @@ def check_generation(generation: GenerationConfig) -> None:
     """Refuse settings that contradict themselves. Raises UsageError."""
     if "" in generation.stop:
         raise UsageError("--stop needs a text that is not empty")
+    others = {"stop": generation.stop, "no_repeat": generation.no_repeat, "beam": generation.beam}
+    if generation.match is not None and (other := next(filter(others.get, others), None)):
+        raise UsageError(
+            f"generation.match and generation.{other} do not go together: a text that keeps the "
+            "one may have no way to the other"
+        )
+    if 0 < generation.beam < generation.num_samples:
+        raise UsageError(
+            f"generation.beam is {generation.beam}: it cannot find the {generation.num_samples} "
+            "likeliest texts; make it at least as large"
+        )
 
 
 def _check_model(model: ModelConfig) -> None:

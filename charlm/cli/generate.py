@@ -1,15 +1,15 @@
 """charlm generate"""
 
-import sys
-import time
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlm.cli.completion import complete_files
 from charlm.cli.inputs import load_run
+from charlm.cli.list_options import Listed, list_options, refuse_what_means_nothing
 from charlm.cli.options import (
     as_typed,
     changes_of,
@@ -18,21 +18,18 @@ from charlm.cli.options import (
     model_option,
     setting_options,
 )
-from charlm.cli.output import note, print_json, show
+from charlm.cli.output import note
 from charlm.config import Config, GenerationConfig, check_generation
 from charlm.data.inputs import source_of
 from charlm.errors import UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
-    from charlm.data.vocab import Ids
     from charlm.generation.novelty import Novelty
     from charlm.generation.sampler import Sample
+    from charlm.generation.writer import Writer
     from charlm.run import Run
 
-# On a pipe, text is passed on at least this often; on a terminal, at once.
-FLUSH_SECONDS = 0.05
-SEPARATOR = "-" * 8
 # Of a text's characters: where as many are backslashes, as in source code, \n is meant as typed.
 CODE_SHARE = 0.001
 
@@ -50,13 +47,17 @@ CODE_SHARE = 0.001
 )
 @model_option
 @setting_options(*(f"generation.{key}" for key in GenerationConfig.__dataclass_fields__))
+@click.option(
+    "--temperatures", metavar="T,T,…",
+    help="A sheet of samples: some at each of these temperatures, below a heading.",
+)  # fmt: skip
+@list_options
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:N or mps.  [default: cpu]")
 @click.option(
-    "--novelty",
-    "report",
-    is_flag=True,
-    help="Say how much of each text is copied from the training text.",
-)
+    "--novelty", "report", is_flag=True,
+    help="Say how much of each text, and how many of its lines, are copied from the training text; "
+    "beside it, the same of as much held-out text.",
+)  # fmt: skip
 @corpus_option
 @click.option(
     "--encoding", "text__encoding", metavar="NAME",
@@ -66,16 +67,19 @@ CODE_SHARE = 0.001
 @json_option
 def generate(
     prefix: str | None, prefix_file: str | None, escapes: bool, model: str | None,
-    device: str | None, report: bool, corpus: Path | None, no_stream: bool, as_json: bool,
-    **options: Any,
+    temperatures: str | None, device: str | None, report: bool, corpus: Path | None,
+    no_stream: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Continue a prefix with text from a model, printed as it is made.
+    """Continue a prefix with text from a model, printed as it is made; or, with --lines, make a
+    list.
 
     A run may have been trained with a [generation] of its own: its settings are then the defaults,
     in place of those shown here."""
     from charlm.generation.writer import Writer, engine_of
     from charlm.run import need_direction
 
+    refuse_what_means_nothing(click.get_current_context())
+    listed = Listed.taken_from(options)
     run = load_run(model, corpus)
     need_direction(run, bidirectional=False)
     if prefix is not None:
@@ -83,31 +87,96 @@ def generate(
     stops = [_as_meant(stop, "--stop", escapes, run) for stop in options["generation__stop"]]
     options["generation__stop"] = tuple(stops)
     with as_typed(options):
-        config = configured(run.config, changes_of(options))
-    settings = config.generation
-    check_generation(settings)
+        given = _without_rivals(run.config, options, listed)
+        config = configured(given, changes_of(options))
+        sheet = _settings(config, temperatures)
     if options["text__encoding"] and prefix_file is None:
         raise UsageError("--encoding is how the prefix file is encoded: it goes with --prefix-file")
     shown, ids = _read_prefix(prefix, prefix_file, run, config)
-    writer = Writer(run, settings, engine_of(run, device), scored=as_json)
+    if report:
+        run.open_corpus()  # where it is gone, nothing is generated for nothing
+    engine = engine_of(run, device)
+    for number, settings in enumerate(sheet):
+        writer = Writer(run, settings, engine, scored=as_json or listed.score)
+        if listed.lines:
+            lines = listed.print(writer, ids, run, as_json=as_json)
+            _tell(_novelties(["\n".join(["", *lines, ""])], run, report))
+            continue
+        heading = None if temperatures is None else settings.temperature
+        _write(writer, settings, shown, ids, run, listed, report=report, as_json=as_json,
+               whole=no_stream, heading=heading, first=number == 0)  # fmt: skip
+
+
+def _write(
+    writer: "Writer", settings: GenerationConfig, shown: str, ids: list[int], run: "Run",
+    listed: Listed, *, report: bool, as_json: bool, whole: bool, heading: float | None, first: bool,
+) -> None:  # fmt: skip
+    """Texts that continue a prefix. heading: their temperature, where it is to be told."""
+    from charlm.cli.written import print_as_it_comes, print_as_json, print_heading, print_whole
+
     samples, stream = writer.write(ids)
-    # Opened beforehand: where it is gone, nothing is generated for nothing.
-    training = run.open_corpus().split("train") if report else None
-    streams = len(samples) == 1 and not no_stream and not as_json
+    streams = len(samples) == 1 and not whole and not as_json
+    if heading is not None and not as_json:
+        print_heading(heading, first=first)
     if streams:
-        _print_as_it_comes(shown, stream, sys.stdout)
+        print_as_it_comes(shown, stream, listed.separator)
     for _ in stream:
         pass
-    novelties = _novelties(samples, run, training)
+    novelties = _novelties([sample.text for sample in samples], run, report)
     for number, (sample, novel) in enumerate(zip(samples, novelties, strict=True)):
         if as_json:
-            _print_json(shown, sample, writer.seed, novel)
+            told = {} if heading is None else {"temperature": heading}
+            print_as_json(shown, sample, writer.seed, novel, **told)
             continue
         if not streams:
-            _print_whole(shown, sample, separate=number > 0)
+            print_whole(shown + sample.text, listed.separator, first=number == 0)
+        _tell([novel])
+    _tell_of_repetitions(samples, settings)
+    writer.check_finished(samples)
+
+
+def _tell(novelties: "Sequence[Novelty | None]") -> None:
+    for novel in novelties:
         if novel:
             note(f"  {novel}")
-    writer.check_finished(samples)
+
+
+def _tell_of_repetitions(samples: "Sequence[Sample]", settings: GenerationConfig) -> None:
+    ended = [len(sample.text) for sample in samples if sample.stop_reason == "repeat"]
+    if ended:
+        note(
+            f"note: after {min(ended)} characters every character would have made a run of "
+            f"{settings.no_repeat} that was there before: give --no-repeat a larger number"
+        )
+
+
+def _settings(config: Config, temperatures: str | None) -> list[GenerationConfig]:
+    """The settings to write with; of a sheet, one after the other."""
+    found = []
+    for value in temperatures.split(",") if temperatures is not None else [None]:
+        try:
+            changes = {} if value is None else {"temperature": float(value)}
+        except ValueError:
+            raise UsageError(
+                f"--temperatures {temperatures!r}: write numbers with commas between, as in "
+                "0.2,0.5,1"
+            ) from None
+        found.append(configured(config, {"generation": changes}).generation)
+        check_generation(found[-1])
+    return found
+
+
+def _without_rivals(config: Config, options: dict[str, Any], listed: Listed) -> Config:
+    """A run's own settings without those that what was typed leaves no room for."""
+    rivals: dict[str, Any] = {}
+    if options["generation__match"] is not None:
+        rivals |= {"stop": (), "no_repeat": 0, "beam": 0}
+    if options["generation__beam"] or options["generation__no_repeat"]:
+        rivals["match"] = None
+    if listed.lines:
+        rivals |= {"beam": 0, "num_samples": 1}
+    generation = dataclasses.replace(config.generation, **rivals)
+    return dataclasses.replace(config, generation=generation)
 
 
 def _as_meant(text: str, option: str, escapes: bool, run: "Run") -> str:
@@ -130,14 +199,14 @@ def _as_meant(text: str, option: str, escapes: bool, run: "Run") -> str:
     return text
 
 
-def _novelties(
-    samples: "list[Sample]", run: "Run", training: "Ids | None"
-) -> "Sequence[Novelty | None]":
+def _novelties(texts: Sequence[str], run: "Run", report: bool) -> "Sequence[Novelty | None]":
     from charlm.generation.novelty import novelty
 
-    if training is None:
-        return [None] * len(samples)
-    return novelty([sample.text for sample in samples], run.vocab, training)
+    if not report:
+        return [None] * len(texts)
+    corpus = run.open_corpus()
+    held_out = corpus.split("valid") if corpus.splits["valid"] else None
+    return novelty(texts, run.vocab, corpus.split("train"), held_out)
 
 
 def _read_prefix(
@@ -151,39 +220,3 @@ def _read_prefix(
     if prefix_file is not None:
         prefix = "".join(source_of((prefix_file,), config).read())
     return read_prefix(prefix or "", run, config.generation.on_unknown)
-
-
-def _print_as_it_comes(prefix: str, stream: Any, out: TextIO) -> None:
-    show(prefix, out=out)
-    out.flush()
-    flushed, terminal, last = time.perf_counter(), out.isatty(), prefix[-1:]
-    for _, text in stream:
-        show(text, out=out)
-        last = text[-1:] or last
-        if terminal or time.perf_counter() - flushed > FLUSH_SECONDS:
-            out.flush()
-            flushed = time.perf_counter()
-    if last != "\n":
-        show("\n", out=out)
-    out.flush()
-
-
-def _print_json(prefix: str, sample: "Sample", seed: int, novel: "Novelty | None") -> None:
-    figures = {"longest_copy": novel.longest, "copied_share": novel.share} if novel else {}
-    print_json(
-        {
-            "prefix": prefix,
-            "text": sample.text,
-            "nats": sample.nats,
-            "stop_reason": sample.stop_reason,
-            "seed": seed,
-            **figures,
-        }
-    )
-
-
-def _print_whole(prefix: str, sample: "Sample", separate: bool) -> None:
-    if separate:
-        show(f"{SEPARATOR}\n")
-    whole = prefix + sample.text
-    show(whole if whole.endswith("\n") else f"{whole}\n")

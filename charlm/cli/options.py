@@ -36,6 +36,7 @@ TEXT_SETTINGS = [
     *(f"data.{key}" for key in fields_of("data") if key not in ("input", "text")),
 ]
 METAVARS = {
+    "generation.match": "REGEX",
     "text.keep": "CLASS",
     "data.vocab": "FILE",
     "data.val": "FILE",

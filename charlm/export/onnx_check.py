@@ -12,7 +12,9 @@ from charlm.data.vocab import UNK_ID
 from charlm.errors import ModelError
 from charlm.export.onnx_graph import STATES
 from charlm.export.reading import read_both_ways
-from charlm.generation.sampler import OVERFLOW, Dice, Sampler, cumulated, draw, relative
+from charlm.generation.drawing import OVERFLOW, Dice
+from charlm.generation.rules import cumulated, draw, relative
+from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
 from charlm.run import Run
 

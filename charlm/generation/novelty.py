@@ -6,13 +6,14 @@ is in proportion to both.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, islice
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 
 from charlm.data.text import tokenize
 from charlm.data.vocab import UNK_ID, Ids, Vocab
+from charlm.generation.known_lines import KnownLines
 
 # A run of so many characters that stands in the training text is a copy: shorter ones come of
 # themselves in any language.
@@ -25,33 +26,87 @@ class Novelty:
     """longest: characters of the longest run that the training text has too.
 
     share: of the characters, how many lie in such runs of SHORTEST_COPY or more.
+    lines, copied: how many whole lines a text has that are not empty (begun after a line break and
+    ended by one), and how many of them are lines of the training text.
+    usual: the same of as much text that was held out, where there is any: a text repeats itself,
+    the one more than the other, and so much comes of that.
     """
 
     longest: int
     share: float
+    lines: int = 0
+    copied: int = 0
+    usual: "Novelty | None" = None
 
     def __str__(self) -> str:
-        return (
-            f"longest run copied from the training text: {self.longest} characters; "
-            f"{self.share:.0%} in copies of {SHORTEST_COPY} or more"
+        usual = self.usual
+        longest, share, lines = (
+            ("", "", "") if usual is None else
+            (f" ({usual.longest} in as much held-out text)", f" ({usual.share:.0%})",
+             f" ({usual.copied:,} of {usual.lines:,})")
+        )  # fmt: skip
+        told = (
+            f"longest run copied from the training text: {self.longest} characters{longest}; "
+            f"{self.share:.0%} in copies of {SHORTEST_COPY} or more{share}"
         )
+        if not self.lines:
+            return told
+        return f"{told}; {self.copied:,} of {self.lines:,} whole lines are lines of it{lines}"
 
 
-def novelty(texts: Sequence[str], vocab: Vocab, training: Ids) -> list[Novelty]:
-    """Compare texts with the one that their model was trained on, token by token."""
-    encoded = [vocab.encode(text).tolist() for text in texts]
+def novelty(
+    texts: Sequence[str], vocab: Vocab, training: Ids, held_out: Ids | None = None
+) -> list[Novelty]:
+    """Compare texts with the one that their model was trained on, token by token; and with it, if
+    there is any, as much held-out text for each."""
+    encoded = [vocab.encode(text) for text in texts]
+    tokens = [tokenize(text, vocab.level) for text in texts]
+    stretches = _stretches(held_out, [len(ids) for ids in encoded])
+    tokens += [vocab.to_tokens(ids) for ids in stretches]
+    found = _compared([*encoded, *stretches], tokens, vocab, training)
+    usual: Sequence[Novelty | None] = found[len(texts) :] or [None] * len(texts)
+    return [replace(figures, usual=its) for figures, its in zip(found, usual, strict=False)]
+
+
+def _stretches(text: Ids | None, sizes: Sequence[int]) -> list[Ids]:
+    """Parts of a text of these sizes, one behind the other, and again from its beginning."""
+    if text is None or not len(text):
+        return []
+    parts, begin = [], 0
+    for size in sizes:
+        if begin + size > len(text):
+            begin = 0
+        parts.append(np.asarray(text[begin : begin + size]))
+        begin += size
+    return parts
+
+
+def _compared(
+    encoded: Sequence[Ids], tokens: Sequence[Sequence[str]], vocab: Vocab, training: Ids
+) -> list[Novelty]:
+    """encoded, tokens: of each text."""
     # An unknown token is like nothing; nor is what stands between two texts.
-    symbols = [token or -1 for ids in encoded for token in [*ids, UNK_ID]]
+    symbols = [token or -1 for ids in encoded for token in [*ids.tolist(), UNK_ID]]
     automaton = Automaton(symbols)
     for begin in range(0, len(training), PIECE):
         automaton.read(np.asarray(training[begin : begin + PIECE]).tolist())
     lengths = iter(automaton.longest_ending(symbols))
+    lines = [_whole_lines(ids.tolist(), vocab["\n"]) for ids in encoded]
+    known = KnownLines([training], len(vocab), vocab["\n"]) if any(lines) else ()
     found = []
-    for text in texts:
-        tokens = tokenize(text, vocab.level)
-        found.append(_measured(tokens, list(islice(lengths, len(tokens))), vocab.level))
+    for its, whole in zip(tokens, lines, strict=True):
+        figures = _measured(its, list(islice(lengths, len(its))), vocab.level)
+        copied = sum(UNK_ID not in line and line in known for line in whole)
+        found.append(replace(figures, lines=len(whole), copied=copied))
         next(lengths)  # that of what stands between
     return found
+
+
+def _whole_lines(ids: Sequence[int], line_break: int) -> list[tuple[int, ...]]:
+    """The lines between two line breaks that are not empty; none where the model knows no break."""
+    breaks = [place for place, token in enumerate(ids) if line_break and token == line_break]
+    lines = [tuple(ids[a + 1 : b]) for a, b in pairwise(breaks)]
+    return [line for line in lines if line]
 
 
 def _measured(tokens: Sequence[str], lengths: Sequence[int], level: str) -> Novelty:

@@ -1,158 +1,21 @@
-"""Sampler: rules on logits, one draw, and the texts that come of it. No torch.
+"""Sampler: draws from a model, and the texts that come of them. No torch.
 
 A sample's random numbers depend on the seed and on its own index alone, so the third of three
 samples is the third of ten: to the letter for as few as `Stepper` multiplies one by one, else until
 a draw hangs on the last bit of a sum.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from charlm.config import GenerationConfig
-from charlm.data.vocab import UNK_ID, Vocab
-
-# No logit of a model at work is as far from zero. A state that grows from step to step, as that of
-# an RNN of relu units can, passes it long before it is infinite.
-OVERFLOW = 1e9
-
-# (B, V), each row's largest 0; what is ruled out at -inf. A rule leaves the largest in place.
-Logits = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.float64]  # (B,), or (B, V)
-Rule = Callable[[Logits], Logits]
-
-
-class Engine(Protocol):
-    """What steps a model: `Stepper`, or `TorchStepper` on a GPU.
-
-    take: the streams of these rows, in this order; the state that they come from is used up.
-    """
-
-    def start(self, streams: int = 1) -> Any: ...
-    def take(self, state: Any, rows: Sequence[int]) -> Any: ...
-    def step(self, ids: Any, state: Any) -> npt.NDArray[np.float32]: ...
-    def read(self, ids: Any, state: Any) -> npt.NDArray[np.float32]: ...
-
-
-def with_temperature(value: float) -> Rule:
-    """Below 1 the likely become likelier; 0 leaves the likeliest alone."""
-    if value == 0:
-        return with_top_k(1)
-
-    def rule(logits: Logits) -> Logits:
-        # 1e-300 is a temperature too: what it takes below every number becomes -inf.
-        with np.errstate(over="ignore"):
-            return logits / value
-
-    return rule
-
-
-def with_top_k(k: int) -> Rule:
-    """The k likeliest; of equals, those with the smaller ids."""
-
-    def rule(logits: Logits) -> Logits:
-        size = logits.shape[1]
-        if k >= size:
-            return logits
-        least = np.partition(logits, size - k, axis=1)[:, size - k]
-        return _likeliest(logits, least, np.full(len(logits), k))
-
-    return rule
-
-
-def with_top_p(p: float) -> Rule:
-    """The likeliest until their probabilities sum to p (nucleus sampling, Holtzman et al. 2020)."""
-
-    def rule(logits: Logits) -> Logits:
-        ranked = -np.sort(-logits, axis=1)
-        sums = np.exp(ranked).cumsum(axis=1)
-        # As many as have less than p before them, so that the one that reaches p is kept.
-        counts = 1 + (sums[:, :-1] < p * sums[:, -1:]).sum(axis=1)
-        return _likeliest(logits, ranked[np.arange(len(ranked)), counts - 1], counts)
-
-    return rule
-
-
-def _likeliest(logits: Logits, least: Numbers, counts: npt.NDArray[np.intp]) -> Logits:
-    """So many (B,) of each row, the last of them at `least` (B,); of equals, the smaller ids.
-
-    No ranking of ids is needed for it, which takes the most time in a large vocabulary.
-    """
-    kept = logits >= least[:, None]
-    if np.count_nonzero(kept) > np.add.reduce(counts):
-        equal = logits == least[:, None]
-        wanted = counts - (kept & ~equal).sum(axis=1)
-        kept &= ~equal | (equal.cumsum(axis=1) <= wanted[:, None])
-    return np.where(kept, logits, -np.inf)
-
-
-def with_min_p(share: float) -> Rule:
-    """Those at least `share` times as likely as the likeliest."""
-    return lambda logits: np.where(logits >= np.log(share), logits, -np.inf)
-
-
-# Setting -> (the value that means "no rule", what makes the rule); applied in this order. To add a
-# rule: its function, its line here, and its field in GenerationConfig, which makes it an option.
-RULES: dict[str, tuple[float, Callable[[Any], Rule]]] = {
-    "temperature": (1.0, with_temperature),
-    "top_k": (0, with_top_k),
-    "top_p": (1.0, with_top_p),
-    "min_p": (0.0, with_min_p),
-}
-
-
-def rules_of(settings: GenerationConfig) -> list[Rule]:
-    """The rules that the settings ask for."""
-    return [
-        make(getattr(settings, name))
-        for name, (no_rule, make) in RULES.items()
-        if getattr(settings, name) != no_rule
-    ]
-
-
-def relative(
-    logits: npt.NDArray[np.floating[Any]],
-) -> tuple[Logits, Numbers]:
-    """What rules work on, in double precision, and each row's largest, by which it was shifted."""
-    largest = np.maximum.reduce(logits, axis=1)
-    return np.subtract(logits, largest[:, None], dtype=np.float64), largest
-
-
-def cumulated(logits: Logits) -> Numbers:
-    """(B, V): the cumulative distribution of each row, up to a factor."""
-    sums: Numbers = np.add.accumulate(np.exp(logits), axis=1)
-    return sums
-
-
-def draw(sums: Numbers, uniform: Sequence[float]) -> list[int]:
-    """One place a row, by inverting a cumulative distribution at a number in [0, 1)."""
-    return [_inverted(row, number) for row, number in zip(sums, uniform, strict=True)]
-
-
-def _inverted(row: Numbers, number: float) -> int:
-    total = row.item(-1)
-    # Right of equals: what has probability zero, the same sum as before, is never hit.
-    place = int(row.searchsorted(number * total, "right"))
-    return place if place < len(row) else int(row.searchsorted(total))
-
-
-class Dice:
-    """Uniform random numbers in [0, 1) of one sample, drawn in blocks."""
-
-    BLOCK = 256
-
-    def __init__(self, seed: int, index: int) -> None:
-        self._generator = np.random.default_rng((seed, index))
-        self._numbers: list[float] = []
-
-    def roll(self) -> float:
-        if not self._numbers:
-            self._numbers = self._generator.random(self.BLOCK)[::-1].tolist()
-        return self._numbers.pop()
+from charlm.data.vocab import Vocab
+from charlm.generation.beam import search
+from charlm.generation.drawing import Dice, Drawer, Hand
+from charlm.generation.engine import Engine
+from charlm.generation.guides import guides_of
 
 
 @dataclass
@@ -161,7 +24,8 @@ class Sample:
 
     nats: of the tokens that stand in `text` whole, under the model itself, before any rule; NaN of
     a sampler that is not asked for them.
-    stop_reason: "length", "stop", or "overflow", where the model's numbers grew beyond bounds.
+    stop_reason: "length", "stop", "match", "repeat", where whatever came next would have been a
+    repetition, or "overflow", where the model's numbers grew beyond bounds.
     """
 
     vocab: Vocab
@@ -222,10 +86,13 @@ class Sampler:
     def __init__(
         self, engine: Engine, vocab: Vocab, settings: GenerationConfig, *, scored: bool = True
     ) -> None:
-        """scored: whether somebody reads the samples' `nats`, which are NaN if not."""
-        self._scored = scored
+        """scored: whether somebody reads the samples' `nats`, which are NaN if not.
+
+        Raises UsageError and ModelError where no text can follow the settings (`guides_of`)."""
         self._engine, self._vocab, self._settings = engine, vocab, settings
-        self._rules = rules_of(settings)
+        self._drawer = Drawer(settings, scored=scored)
+        self._guide = guides_of(settings, vocab)
+        self._last_reason = "length" if settings.match is None else "match"
 
     def first_id(self) -> int:
         """What stands before a text without a prefix: a line break, or the commonest token."""
@@ -246,7 +113,13 @@ class Sampler:
 
         prefix: the ids that the model reads first. A sample that has ended leaves the batch.
         """
-        dice = [Dice(seed, index) for index in range(len(samples))]
+        if self._settings.beam:
+            yield from self._searched(prefix, samples)
+            return
+        hands = [
+            Hand(Dice(seed, index), self._guide and self._guide(prefix), self._settings.length)
+            for index in range(len(samples))
+        ]
         running = list(range(len(samples)))
         state = self._engine.start()
         logits = self._engine.read(list(prefix) or [self.first_id()], state)
@@ -255,11 +128,11 @@ class Sampler:
             return
         state, logits = self._engine.take(state, [0] * len(samples)), logits[[0] * len(samples)]
         for _ in range(self._settings.length):
-            tokens, surprises = self._draw(logits, dice)
-            ended = False
-            for index, token, nats in zip(running, tokens, surprises, strict=True):
+            drawn = self._drawer.draw(logits, hands)
+            tokens, ended = [token for token, *_ in drawn], False
+            for index, (token, nats, ends) in zip(running, drawn, strict=True):
                 sample = samples[index]
-                yield index, sample.end("overflow") if nats is None else sample.add(token, nats)
+                yield index, sample.end(ends) if ends else sample.add(token, nats)
                 ended = ended or sample.stop_reason is not None
             if ended:
                 going = [row for row, i in enumerate(running) if samples[i].stop_reason is None]
@@ -267,34 +140,20 @@ class Sampler:
                     return
                 running = [running[row] for row in going]
                 tokens = [tokens[row] for row in going]
-                dice = [dice[row] for row in going]
+                hands = [hands[row] for row in going]
                 state = self._engine.take(state, going)
             logits = self._engine.step(tokens, state)
         for index in running:
-            yield index, samples[index].end("length")
+            yield index, samples[index].end(self._last_reason)
 
-    def _draw(
-        self, logits: npt.NDArray[np.float32], dice: list[Dice]
-    ) -> tuple[list[int], list[float | None]]:
-        """A token for each row, and its surprise in nats under the model; None: an overflow."""
-        # All but <unk>, which is never drawn and comes first.
-        model, largest = relative(logits[:, UNK_ID + 1 :])
-        allowed = model
-        for rule in self._rules:
-            allowed = rule(allowed)
-        places = draw(cumulated(allowed), [die.roll() for die in dice])
-        nats = [math.nan] * len(places)
-        if self._scored:
-            sums = np.add.reduce(np.exp(model), axis=1)
-            log_sums = np.logaddexp(
-                np.log(sums), np.subtract(logits[:, UNK_ID], largest, dtype=np.float64)
-            )
-            nats = [
-                log_sum - model.item(row, place)
-                for row, (log_sum, place) in enumerate(zip(log_sums.tolist(), places, strict=True))
-            ]
-        surprises = [
-            its if abs(top) < OVERFLOW else None
-            for its, top in zip(nats, largest.tolist(), strict=True)
-        ]
-        return [UNK_ID + 1 + place for place in places], surprises
+    def _searched(self, prefix: Sequence[int], samples: list[Sample]) -> Iterator[tuple[int, str]]:
+        """The likeliest texts, the best first; a search that finds fewer repeats its last."""
+        read = list(prefix) or [self.first_id()]
+        guide = self._guide and self._guide(prefix)
+        found = search(self._engine, self._vocab, self._settings, read, guide, len(samples))
+        for index, sample in enumerate(samples):
+            steps, reason = found[min(index, len(found) - 1)]
+            shown = [sample.add(token, nats) for token, nats in steps]
+            if sample.stop_reason is None:
+                shown.append(sample.end(reason))
+            yield index, "".join(shown)

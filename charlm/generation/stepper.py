@@ -68,7 +68,8 @@ class Stepper:
         return taken
 
     def put(self, state: LayerStates, rows: Sequence[int], other: LayerStates) -> None:
-        """The streams of another state in the place of some of this one, in that order."""
+        """The streams of another state in the place of some of this one, in that order; a single
+        one in the place of each."""
         index = np.asarray(rows, dtype=np.intp)
         for part, new in zip(state, other, strict=True):
             part.h[index], part.c[index], part.products[index] = new.h, new.c, new.products

@@ -103,6 +103,16 @@ class TorchStepper:
         return StreamStates(map_state(state, lambda part: part.index_select(1, index)))
 
     @torch.inference_mode()
+    def put(self, streams: StreamStates, rows: Sequence[int], stream: StreamStates) -> None:
+        """Set the streams of these rows to where a single other one is, in place."""
+        assert streams.state is not None
+        assert stream.state is not None
+        places = [streams.rows[row] for row in rows] if streams.recorded else rows
+        index = torch.tensor(places, device=self._device)
+        for part, other in zip(_parts(streams.state), _parts(stream.state), strict=True):
+            part.index_copy_(1, index, other.expand(-1, len(places), -1))
+
+    @torch.inference_mode()
     def step(self, ids: Sequence[int], streams: StreamStates) -> npt.NDArray[np.float32]:
         """One symbol for each stream: ids (B,) -> logits (B, V)."""
         if self._record is not None and streams.state is not None and streams.recorded is None:

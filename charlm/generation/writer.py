@@ -4,10 +4,14 @@ import secrets
 from collections.abc import Iterator
 
 from charlm.config import GenerationConfig
+from charlm.data.splits import SPLITS
 from charlm.data.text import clean_text, detokenize, tokenize
 from charlm.data.vocab import UNK_ID
 from charlm.errors import ModelError
-from charlm.generation.sampler import Engine, Sample, Sampler
+from charlm.generation.engine import Engine
+from charlm.generation.known_lines import KnownLines
+from charlm.generation.lines import BREAK, Line, Lines, Wanted
+from charlm.generation.sampler import Sample, Sampler
 from charlm.generation.stepper import Stepper
 from charlm.run import Run, check_known
 
@@ -27,19 +31,30 @@ class Writer:
         """scored: whether the nats of what is written are added up."""
         self._run, self._settings, self._engine = run, settings, engine
         self.seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
-        self._sampler = Sampler(engine, run.vocab, settings, scored=scored)
+        self._scored = scored
 
     def first_id(self) -> int:
         """What the model reads where there is no prefix."""
-        return self._sampler.first_id()
+        return Sampler(self._engine, self._run.vocab, self._settings).first_id()
 
     def write(self, ids: list[int]) -> tuple[list[Sample], Iterator[tuple[int, str]]]:
         """The texts that continue a prefix, empty as yet, and their pieces as they come: the number
         of the text, and what comes next in it. Raises ModelError for a prefix that the model cannot
-        go on from."""
-        samples = self._sampler.start(ids)
-        stream = self._sampler.stream(ids, samples, self.seed)
+        go on from; and as `guides_of` does."""
+        sampler = Sampler(self._engine, self._run.vocab, self._settings, scored=self._scored)
+        samples = sampler.start(ids)
+        stream = sampler.stream(ids, samples, self.seed)
         return samples, self._threaded(stream)
+
+    def lines(self, ids: list[int], wanted: Wanted) -> Iterator[Line]:
+        """Lines as they are found. Raises what `Lines` does."""
+        from charlm.generation.blas import one_thread
+
+        vocab, scored = self._run.vocab, self._scored
+        lines = Lines(self._engine, vocab, self._settings, wanted, scored=scored)
+        # A list is soon made; beside another process, threads would take several times as long.
+        with one_thread():
+            yield from lines.stream(ids, self.seed)
 
     def _threaded(self, stream: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         """A long text by as many of NumPy's threads as pay."""
@@ -59,6 +74,16 @@ class Writer:
                 f"(here, {min(ended)} characters after the prefix): it has not learned to write "
                 "longer texts"
             )
+
+
+def lines_known_to(run: Run) -> KnownLines:
+    """The lines of the text that a run was made from, what was held out of it included.
+
+    Raises DataError if the corpus is gone, ModelError if it is another.
+    """
+    corpus = run.open_corpus()
+    parts = [corpus.split(part) for part in SPLITS if corpus.splits[part]]
+    return KnownLines(parts, len(run.vocab), run.vocab[BREAK])
 
 
 def engine_of(run: Run, device: str | None = None) -> Engine:

@@ -16,7 +16,7 @@ from charlm.settings import by_name, configured
 # What takes time to import is imported when it is used: a model is loaded in a moment.
 if TYPE_CHECKING:
     from charlm.evaluation.metrics import Score
-    from charlm.generation.sampler import Engine
+    from charlm.generation.engine import Engine
     from charlm.generation.writer import Writer
     from charlm.library.card import ModelCard
     from charlm.library.score import TextScore
@@ -115,7 +115,7 @@ class Model:
         is not told of, so all of them may sum to less than 1."""
         import numpy as np
 
-        from charlm.generation.sampler import relative
+        from charlm.generation.rules import relative
 
         need_direction(self.run, bidirectional=False)
         if not isinstance(k, int) or k < 1:

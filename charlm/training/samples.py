@@ -24,7 +24,10 @@ def written(trainer: Trainer) -> str:
     config, vocab = trainer.config, trainer.corpus.vocab
     prefix = clean_text(config.training.sample_prefix, config.text)
     ids = [int(i) for i in vocab.encode(prefix)]
-    settings = dataclasses.replace(config.generation, length=SAMPLE_LENGTH, num_samples=1, stop=())
+    # Plain text, whatever the run is to write: a half-trained model may have no match to show.
+    settings = dataclasses.replace(
+        config.generation, length=SAMPLE_LENGTH, num_samples=1, stop=(), match=None, beam=0
+    )
     stepper = Stepper(config.model, weights_of(trainer.model))
     sampler = Sampler(stepper, vocab, settings, scored=False)
     samples = sampler.start(ids)

@@ -96,7 +96,10 @@ def test_commands_options_and_choices_complete(offered) -> None:
 
 NAMES_OF_FILES = {"RUN", "FILE", "INPUT", "TEXT", "PAGE", "PATH", "FOLDER", "CORPUS", "OTHER"}
 # Texts themselves, not files.
-TYPED = {("generate", "prefix"), ("fill", "text"), ("train", "training__sample_prefix")}
+TYPED = {
+    ("generate", "prefix"), ("generate", "separator"), ("fill", "text"),
+    ("train", "training__sample_prefix"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMMANDS)

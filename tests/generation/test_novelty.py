@@ -80,3 +80,41 @@ def test_the_training_text_is_read_once_whatever_is_compared(
     found = compared(["ab" * 2_000 + "c", "ba" * 2_000, "cc"], training)
     assert [figures.longest for figures in found] == [4_000, 4_000, 0]
     assert len(read) == len(training)
+
+
+@given(
+    text=st.text("ab\n", max_size=30), training=st.text("ab\n", min_size=1, max_size=30),
+    held_out=st.text("ab\n", max_size=20),
+)  # fmt: skip
+def test_whole_lines_that_are_copied_and_what_held_out_text_has(
+    text: str, training: str, held_out: str
+) -> None:
+    vocab = vocab_of("ab\n")
+    known = set(training.split("\n"))
+    [found] = novelty([text], vocab, vocab.encode(training), vocab.encode(held_out))
+    whole = [line for line in text.split("\n")[1:-1] if line]
+    assert (found.lines, found.copied) == (len(whole), sum(line in known for line in whole))
+    if not held_out:
+        assert found.usual is None
+        return
+    [usual] = novelty([held_out[: len(text)]], vocab, vocab.encode(training))
+    assert found.usual == usual
+
+
+def test_each_text_is_compared_with_another_stretch_of_what_was_held_out() -> None:
+    vocab = vocab_of("abc")
+    found = novelty(["cc", "ccc", "c"], vocab, vocab.encode("ab"), vocab.encode("abcb"))
+    longest = [figures.usual.longest for figures in found if figures.usual]
+    assert longest == [2, 2, 1]  # ab, abc from the beginning again, and b
+
+
+def test_all_of_it_in_words() -> None:
+    training = "\nin the beginning\nit was the best of times\n"
+    vocab = vocab_of(training)
+    held_out = vocab.encode("\nin the end it was\nin the beginning\n" * 2)
+    text = "n\nit was the best of times\nit is the best\n"
+    [found] = novelty([text], vocab, vocab.encode(training), held_out)
+    assert str(found) == (
+        "longest run copied from the training text: 26 characters (18 in as much held-out text); "
+        "62% in copies of 20 or more (0%); 1 of 2 whole lines are lines of it (1 of 2)"
+    )

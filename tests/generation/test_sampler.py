@@ -7,12 +7,10 @@ from hypothesis.extra.numpy import arrays
 
 from charlm.config import GenerationConfig, ModelConfig
 from charlm.data.vocab import UNK_ID, TokenCounter, Vocab, build_vocab
+from charlm.generation.drawing import Dice
 from charlm.generation.layers import ROW_BY_ROW
-from charlm.generation.sampler import (
+from charlm.generation.rules import (
     RULES,
-    Dice,
-    Sample,
-    Sampler,
     cumulated,
     draw,
     relative,
@@ -21,7 +19,9 @@ from charlm.generation.sampler import (
     with_temperature,
     with_top_k,
     with_top_p,
+    with_typical,
 )
+from charlm.generation.sampler import Sample, Sampler
 from charlm.generation.stepper import Stepper
 from charlm.model.network import CharLM, weights_of
 
@@ -126,6 +126,29 @@ def test_min_p_keeps_what_is_likely_enough(logits: np.ndarray, share: float) -> 
     for row, keep in zip(probabilities(logits), kept, strict=True):
         assert (row[keep] >= share * row.max() * 0.999).all()
         assert (row[~keep] <= share * row.max() * 1.001).all()
+
+
+@given(LOGITS, st.floats(0.01, 0.999))
+def test_typical_keeps_the_fewest_of_about_the_expected_surprise(
+    logits: np.ndarray, mass: float
+) -> None:
+    ruled = with_typical(mass)(logits)
+    assert (ruled.max(axis=1) == 0).all()
+    for row, keep in zip(probabilities(logits), np.isfinite(ruled), strict=True):
+        surprises = -np.log(row)
+        distances = np.abs(surprises - (row * surprises).sum())
+        assert row[keep].sum() >= mass - 1e-9
+        assert row[keep].sum() - row[keep][distances[keep].argmax()] < mass + 1e-9
+        assert distances[keep].max() <= distances[~keep].min(initial=np.inf) + 1e-9
+
+
+def test_typical_can_leave_the_likeliest_out() -> None:
+    """The expected surprise is nearer to that of the seven than to that of the one."""
+    logits = relative(np.log(np.array([[0.3] + 7 * [0.1]])))[0]
+    assert np.isfinite(with_typical(0.6)(logits)).tolist() == [[False] + 6 * [True] + [False]]
+    # What was ruled out before stays so.
+    logits[0, 1:] = -np.inf
+    assert with_typical(0.5)(logits).tolist() == [[0] + 7 * [-np.inf]]
 
 
 @given(LOGITS, st.floats(1e-300, 50))

@@ -1,0 +1,117 @@
+"""Drawing: one token for each of many texts, by rules, guides and dice. No torch."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from charlm.config import GenerationConfig
+from charlm.data.vocab import UNK_ID
+from charlm.generation.guides import AGAIN, Guide
+from charlm.generation.rules import (
+    Logits,
+    cumulated,
+    draw,
+    relative,
+    restricted,
+    rules_of,
+    surprises,
+)
+
+# No logit of a model at work is as far from zero. A state that grows from step to step, as that of
+# an RNN of relu units can, passes it long before it is infinite.
+OVERFLOW = 1e9
+
+
+class Dice:
+    """Uniform random numbers in [0, 1) of one text, drawn in blocks."""
+
+    BLOCK = 256
+
+    def __init__(self, seed: int, index: int) -> None:
+        self._generator = np.random.default_rng((seed, index))
+        self._numbers: list[float] = []
+
+    def roll(self) -> float:
+        if not self._numbers:
+            self._numbers = self._generator.random(self.BLOCK)[::-1].tolist()
+        return self._numbers.pop()
+
+
+@dataclass
+class Hand:
+    """What draws for one text. left: how many tokens may still come."""
+
+    dice: Dice
+    guide: Guide | None
+    left: int
+
+
+class Drawn(NamedTuple):
+    """A token, its surprise in nats under the model itself (NaN if nobody asks), and why the text
+    ends before it, where it does: "overflow", "repeat", where every token would be a repetition, or
+    what its guide says."""
+
+    token: int
+    nats: float
+    ends: str | None = None
+
+
+class Drawer:
+    """Draws by the rules of some settings. scored: whether somebody reads the nats."""
+
+    def __init__(self, settings: GenerationConfig, *, scored: bool = True) -> None:
+        self._scored, self._rules = scored, rules_of(settings)
+
+    def draw(self, logits: npt.NDArray[np.float32], hands: Sequence[Hand]) -> list[Drawn]:
+        """logits (B, V) -> a token for each of the hands (B)."""
+        # All but <unk>, which is never drawn and comes first.
+        model, largest = relative(logits[:, UNK_ID + 1 :])
+        nats = surprises(logits, model, largest) if self._scored else None
+        places, stuck = self._places(model, hands)
+        drawn = []
+        for row, (hand, place, top) in enumerate(zip(hands, places, largest.tolist(), strict=True)):
+            ends = None
+            if not abs(top) < OVERFLOW:
+                ends = "overflow"
+            elif row in stuck:
+                ends = "repeat"
+            elif hand.guide is not None:
+                ends = hand.guide.take(UNK_ID + 1 + place, hand.left)
+                if ends == AGAIN:
+                    [place], _ = self._places(model[row : row + 1], [hand])
+                    ends = hand.guide.take(UNK_ID + 1 + place, hand.left)
+            hand.left -= 1
+            own = math.nan if nats is None else nats.item(row, place)
+            drawn.append(Drawn(UNK_ID + 1 + place, own, ends))
+        return drawn
+
+    def _places(self, model: Logits, hands: Sequence[Hand]) -> tuple[list[int], set[int]]:
+        """One for each row of the logits, and the rows in which there is none."""
+        allowed, stuck = guided(model, hands)
+        for rule in self._rules:
+            allowed = rule(allowed)
+        return draw(cumulated(allowed), [hand.dice.roll() for hand in hands]), stuck
+
+
+def guided(model: Logits, hands: Sequence[Hand]) -> tuple[Logits, set[int]]:
+    """The logits without what the guides forbid; the rows in which all would be are left alone."""
+    if all(hand.guide is None for hand in hands):
+        return model, set()
+    masks = np.ones(model.shape, dtype=bool)
+    for row, hand in enumerate(hands):
+        mask = None if hand.guide is None else hand.guide.allowed(hand.left)
+        if mask is not None:
+            masks[row] = mask
+    stuck = set(np.flatnonzero(~masks.any(axis=1)).tolist())
+    masks[list(stuck)] = True
+    return (model if masks.all() else restricted(model, masks)), stuck
+
+
+def nats_of(logits: npt.NDArray[np.float32], token: int) -> float:
+    """The surprise of a token after logits (1, V)."""
+    shifted, _ = relative(logits)
+    return float(np.log(np.exp(shifted).sum()) - shifted[0, token])

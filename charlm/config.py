@@ -60,6 +60,9 @@ class TextConfig:
         None, "characters to keep, as in A-Za-z; a run of any others becomes one space"
     )
     strip_lines: bool = setting(False, "strip each line and drop the line breaks")
+    split_punctuation: bool = setting(
+        False, "at word level: punctuation marks are words too (and joined again in what is shown)"
+    )
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ class DataConfig:
     val: str | None = setting(None, "validate on this text or folder, all of it")
     test: str | None = setting(None, "test on this text or folder, all of it")
     vocab: str | None = setting(None, "use this vocabulary (a vocab.json, a corpus or a run)")
+    extend_vocab: bool = setting(
+        False, "what the text has beyond --vocab gets ids of its own, behind those"
+    )
 
 
 @dataclass(frozen=True)
@@ -179,6 +185,11 @@ class TrainingConfig:
     weight_decay: float = setting(
         0.02, "AdamW's and SOAP's decay of the weight matrices", at_least=0
     )
+    freeze: str = setting(
+        "none", "what keeps the weights that it begins with; recurrent: the layers, so that only "
+        "what stands for the symbols learns",
+        choices=("none", "recurrent"),
+    )  # fmt: skip
     schedule: str = setting("cosine", "course of the learning rate", choices=("cosine", "constant"))
     warmup: float = setting(0.05, "share of the steps in which the rate rises", at_least=0, below=1)
     grad_clip: float = setting(1.0, "largest L2 norm of the gradient; 0: no limit", at_least=0)
@@ -285,6 +296,8 @@ SECTIONS: dict[str, type] = get_type_hints(Config)
 
 def check(config: Config) -> None:
     """Refuse settings that contradict each other. Raises UsageError."""
+    if config.text.split_punctuation and config.text.level != "word":
+        raise UsageError("text.split_punctuation goes with words: add --level word")
     _check_model(config.model)
     _check_data(config.data)
     _check_training(config.training, config.model)
@@ -343,7 +356,9 @@ def _check_data(data: DataConfig) -> None:
         raise UsageError(
             f"data.val is {data.val}, a text of its own: data.val_split blocks has nothing to split"
         )
-    if data.vocab and (data.min_freq > 1 or data.reserve):
+    if data.extend_vocab and not data.vocab:
+        raise UsageError("data.extend_vocab goes with a vocabulary to extend: add data.vocab")
+    if data.vocab and not data.extend_vocab and (data.min_freq > 1 or data.reserve):
         name = "min_freq" if data.min_freq > 1 else "reserve"
         raise UsageError(f"data.vocab is a vocabulary already made: data.{name} has no part in it")
     if data.text is not None and data.input:

@@ -35,7 +35,7 @@ from charlm.settings import configured, to_dict
 from charlm.storage.files import exists, is_file, is_folder, naming, refuse_links, write_json
 from charlm.storage.tensors import Arrays, read_facts, read_tensors
 
-RUN_FORMAT = 2
+RUN_FORMAT = 3
 CONFIG, VOCAB, MODEL, METRICS, SAMPLES = (
     "config.json", "vocab.json", "model.safetensors", "metrics.jsonl", "samples.txt",
 )  # fmt: skip

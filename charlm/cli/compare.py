@@ -89,9 +89,12 @@ def _check_alike(a: "Run", b: "Run") -> None:
     """Raises ModelError for models of different things; notes where they read a text otherwise."""
     levels = {run.vocab.level: run.path for run in (a, b)}
     if len(levels) > 1:
+        from charlm.data.words import in_words
+
+        one_level, other_level = sorted(levels)
         raise ModelError(
-            f"{levels['char']} is a model of characters, {levels['word']} one of words: their "
-            "bits are of different things"
+            f"{levels[one_level]} is a model of {in_words(one_level)}, {levels[other_level]} one "
+            f"of {in_words(other_level)}: their bits are of different things"
         )
     one, other = (dataclasses.asdict(run.config.text) for run in (a, b))
     if different := [key for key in one if key != "encoding" and one[key] != other[key]]:

@@ -4,6 +4,7 @@ from charlm.model.shapes import parameters
 from charlm.settings import to_dict
 from charlm.training.limits import most_seconds
 from charlm.training.reports import Prospect
+from charlm.views.explained import explained
 from charlm.views.plan import limit_in_words, training_in_words
 
 
@@ -25,6 +26,21 @@ def describe(prospect: Prospect) -> str:
         f"{parameters(model, symbols):,} parameters{both}\n"
         f"training: {plan}"
     )
+
+
+def explanation(prospect: Prospect) -> str:
+    """The model and the arithmetic of a step, told to a learner."""
+    import torch
+
+    from charlm.model.network import CharLM, freeze
+    from charlm.training.optim import OPTIMIZERS, numbers_kept
+
+    config = prospect.config
+    with torch.device("meta"):  # of which there are only the shapes
+        model = CharLM(config.model, prospect.symbols, to_be_loaded=True)
+    freeze(model, config.training.freeze)
+    optimizer = OPTIMIZERS[config.training.optimizer](model, config.training)
+    return explained(config, prospect.symbols, numbers_kept(optimizer))
 
 
 def plan_figures(prospect: Prospect) -> dict[str, object]:

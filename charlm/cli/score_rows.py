@@ -77,7 +77,7 @@ class ScoreRows:
 
     def _names(self) -> list[str]:
         """As `Score.to_dict` has them."""
-        words = self._level == "word"
+        words = self._level != "char"
         return [
             "line", f"bits_per_{self._unit}", "nats", "words" if words else "characters",
             "perplexity_per_word" if words else "perplexity", "unknown", "left_out", "text",

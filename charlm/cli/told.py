@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Told:
-    """`Reports` to standard error."""
+    """`Reports` to standard error. explains: whether the model and its arithmetic are told of."""
+
+    def __init__(self, *, explains: bool = False) -> None:
+        self._explains = explains
 
     def note(self, message: str) -> None:
         note(message)
@@ -29,9 +32,11 @@ class Told:
             yield Reading(read, later)
 
     def planned(self, prospect: "Prospect") -> None:
-        from charlm.cli.plan import describe
+        from charlm.cli.plan import describe, explanation
 
         note_for_people(describe(prospect))
+        if self._explains:
+            note_for_people(f"\n{explanation(prospect)}")
 
     def opened(self, run: "Run") -> None:
         """What a model has to beat, which is told beside it at the end."""

@@ -19,7 +19,7 @@ from charlm.cli.options import (
     setting_options,
     typed_settings,
 )
-from charlm.cli.output import note, print_json, show_for_people
+from charlm.cli.output import note, note_for_people, print_json, show_for_people
 from charlm.cli.refusals import Typed, refuse_idle
 from charlm.cli.told import Told
 from charlm.errors import UsageError
@@ -37,10 +37,10 @@ MODEL_SETTINGS = [
 TRAINING_SETTINGS = [
     "training.time", "training.epochs", "training.max_steps", "training.seq_len",
     "training.batch_size", "training.sampling", "training.optimizer", "training.lr",
-    "training.schedule", "training.grad_clip", "training.weight_decay", "training.seed",
-    "training.device", "training.threads", "training.precision", "training.eval_every",
-    "training.save_every", "training.sample_every", "training.sample_prefix",
-    "training.tensorboard",
+    "training.schedule", "training.grad_clip", "training.weight_decay", "training.freeze",
+    "training.seed", "training.device", "training.threads", "training.precision",
+    "training.eval_every", "training.save_every", "training.sample_every",
+    "training.sample_prefix", "training.tensorboard",
 ]  # fmt: skip
 OPTIONS = {
     path: option_name(path) for path in (*MODEL_SETTINGS, *TRAINING_SETTINGS, *TEXT_SETTINGS)
@@ -71,17 +71,22 @@ OPTIONS = {
 )
 @click.option(
     "--init-from", metavar="RUN", shell_complete=complete_runs,
-    help="Start from the weights of another run.",
+    help="Go on with the model of another run on this text; what is new in it gets symbols.",
 )  # fmt: skip
 @corpus_option
 @force_option
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Tell of the model, every tensor and the arithmetic of a step, before it is trained.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
 @setting_options(*TEXT_SETTINGS)
 @json_option
 def train(
     inputs: tuple[str, ...], output: Path | None, config_file: Path | None,
     assignments: tuple[str, ...], resume: str | None, init_from: str | None,
-    corpus: Path | None, force: bool, dry_run: bool, as_json: bool, **options: Any,
+    corpus: Path | None, force: bool, explain: bool, dry_run: bool, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Train a model on INPUT: texts, folders, - for standard input, or one corpus; without any, on
     the sample that every Python carries. Makes a run. What is not given is chosen for the text, the
@@ -90,7 +95,7 @@ def train(
     Ctrl-C ends the training and keeps the model so far; --resume goes on."""
     given = given_changes(options, config_file, assignments)
     flags = {"INPUT": inputs or resume, "--init-from": init_from, "--force": force,
-             "--dry-run": dry_run}  # fmt: skip
+             "--dry-run": dry_run, "--explain": explain}  # fmt: skip
     typed = {**typed_settings(options, assignments), **flags}
     if resume is not None:
         beside = {"INPUT": inputs, "-o": output, "--init-from": init_from, "--force": force}
@@ -109,9 +114,9 @@ def train(
             refuse=lambda config: refuse_idle(typed, config, OPTIONS),
         )  # fmt: skip
     if dry_run:
-        _show_plan(job.prospect(output, Told()), as_json)
+        _show_plan(job.prospect(output, Told()), explain, as_json)
     else:
-        _show(job.train(output, Told(), replace=force), as_json)
+        _show(job.train(output, Told(explains=explain), replace=force), as_json)
 
 
 def _resume(
@@ -122,10 +127,11 @@ def _resume(
 
     resumed = Resumed(path, given, corpus=corpus)
     refuse_idle(typed, resumed.prospect.config, OPTIONS)
+    explain = typed["--explain"]
     if typed["--dry-run"]:
-        _show_plan(resumed.prospect, as_json)
+        _show_plan(resumed.prospect, explain, as_json)
     else:
-        _show(resumed.train(Told(), started=began()), as_json)
+        _show(resumed.train(Told(explains=explain), started=began()), as_json)
 
 
 def _refuse_beside(resume: str, beside: dict[str, Any]) -> None:
@@ -134,13 +140,16 @@ def _refuse_beside(resume: str, beside: dict[str, Any]) -> None:
         raise UsageError(f"--resume goes on with what {resume} was begun with: drop {refused[0]}")
 
 
-def _show_plan(prospect: "Prospect", as_json: bool) -> None:
-    from charlm.cli.plan import describe, plan_figures
+def _show_plan(prospect: "Prospect", explain: bool, as_json: bool) -> None:
+    from charlm.cli.plan import describe, explanation, plan_figures
 
     if as_json:
         print_json(plan_figures(prospect))
     else:
         show_for_people(describe(prospect) + "\n")
+    if explain:
+        tell = note_for_people if as_json else show_for_people
+        tell(f"\n{explanation(prospect)}\n")
 
 
 def _show(result: "Result", as_json: bool) -> None:

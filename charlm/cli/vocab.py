@@ -126,24 +126,37 @@ def _open(path: str | None, config: Config, given: bool) -> tuple["Vocab", TextC
 
         corpus = open_corpus(where)
         return corpus.vocab, corpus.text
+    from charlm.data.words import cut_as
+
     loaded = load_vocab(where)
-    return loaded, TextConfig(level=loaded.level)
+    level, apart = cut_as(loaded.level)
+    return loaded, TextConfig(level=level, split_punctuation=apart)
 
 
 def _count(path: str, config: Config) -> "Vocab":
+    from charlm.data.extension import extended
+    from charlm.data.measure import check_level
     from charlm.data.vocab import build_vocab, recounted
 
-    counter = _counted(texts_of((path,), config), config.text)
-    if config.data.vocab:
-        return recounted(load_vocab(Path(config.data.vocab)), counter)
-    return build_vocab(counter, min_freq=config.data.min_freq, reserve=config.data.reserve)
+    data = config.data
+    known = load_vocab(Path(data.vocab)) if data.vocab else None
+    if known is not None:
+        check_level(known, config.text)
+    level = None if known is None else known.level
+    counter = _counted(texts_of((path,), config), config.text, level)
+    if known is None:
+        return build_vocab(counter, min_freq=data.min_freq, reserve=data.reserve)
+    if data.extend_vocab:
+        return extended(known, counter, min_freq=data.min_freq, reserve=data.reserve)
+    return recounted(known, counter)
 
 
-def _counted(source: "Source", config: TextConfig) -> "TokenCounter":
+def _counted(source: "Source", config: TextConfig, level: str | None = None) -> "TokenCounter":
+    """level: how a vocabulary that is there already cuts texts."""
     from charlm.data.measure import count_tokens
 
     with Told().reading(source.name) as reading:
-        return count_tokens(source, config, *reading).counter
+        return count_tokens(source, config, *reading, level=level).counter
 
 
 def _rows(vocab: "Vocab", top: int | None) -> Iterator[dict[str, Any]]:
@@ -185,7 +198,7 @@ def _show(vocab: "Vocab", top: int | None, separator: str | None) -> None:
 
 
 def _show_coverage(vocab: "Vocab", path: str, config: Config, as_json: bool) -> None:
-    counter = _counted(source_of((path,), config), config.text)
+    counter = _counted(source_of((path,), config), config.text, vocab.level)
     lacking = {t: n for t, n in counter.frequencies.items() if t not in vocab.ids}
     ordered = dict(sorted(lacking.items(), key=lambda item: -item[1]))
     covered = counter.total - sum(lacking.values())

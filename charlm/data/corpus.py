@@ -153,7 +153,9 @@ UNLIKE = (
 
 def _nameless(data: DataConfig) -> DataConfig:
     """The text itself and the names of its files are not the corpus's to tell."""
-    return dataclasses.replace(data, text=None, input=(), vocab=None, val=None, test=None)
+    return dataclasses.replace(
+        data, text=None, input=(), vocab=None, extend_vocab=False, val=None, test=None
+    )
 
 
 def _header(corpus: Corpus) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from charlm.config import DataConfig, TextConfig
+from charlm.data.extension import extended
 from charlm.data.folder import listed
 from charlm.data.jobs import OnDone, do_all
 from charlm.data.source import Read, Source
@@ -22,6 +23,7 @@ from charlm.data.vocab import (
     describe_token,
     recounted,
 )
+from charlm.data.words import cut_as, level_of
 from charlm.errors import DataError, UsageError
 
 # Told, in a line, of what is odd about a text and no error.
@@ -77,17 +79,19 @@ def count_tokens(
     progress: OnDone = lambda size: None,
     note: OnNote = lambda message: None,
     jobs: int = 1,
+    level: str | None = None,
 ) -> Counted:
     """One pass over a text and over what is held out of it. progress: told of bytes of UTF-8.
 
-    jobs: by so many processes. Raises UsageError where there are more than one and a text is not
-    in a file.
+    level: how a vocabulary that is there already cuts texts. jobs: by so many processes. Raises
+    UsageError where there are more than one and a text is not in a file.
     """
     sources = (source, *source.held_out.values())
     if jobs > 1 and not all(one.in_files for one in sources):
         raise UsageError("--jobs is for files: standard input and pipes are read by one process")
-    tasks = [(read, config) for one in sources for read in one.texts]
-    counter, characters, marks = TokenCounter(config.level), 0, 0
+    level = level or level_of(config)
+    tasks = [(read, config, level) for one in sources for read in one.texts]
+    counter, characters, marks = TokenCounter(level), 0, 0
     digests: list[str] = []
     tokens: list[int] = []
     for text in do_all(_count_text, tasks, jobs, progress):
@@ -107,9 +111,9 @@ def count_tokens(
     return Counted(counter, text_digest(digests), characters, tokens[: len(source.texts)], held_out)
 
 
-def _count_text(task: tuple[Read, TextConfig], progress: OnDone) -> _CountedText:
-    read, config = task
-    counter, digest, characters, marks = TokenCounter(config.level), hashlib.sha256(), 0, 0
+def _count_text(task: tuple[Read, TextConfig, str], progress: OnDone) -> _CountedText:
+    read, config, level = task
+    counter, digest, characters, marks = TokenCounter(level), hashlib.sha256(), 0, 0
 
     def unmarked(pieces: Iterator[str]) -> Iterator[str]:
         nonlocal marks
@@ -159,17 +163,21 @@ def measure(
     note: OnNote = lambda message: None,
     jobs: int = 1,
 ) -> Measured:
-    """Read `source` once. vocab: the ids to use, where they are not to be made from the text.
+    """Read `source` once. vocab: the ids to use, where they are not to be made from the text, or
+    (`data.extend_vocab`) only for what the text has beyond them.
 
     jobs: as of `count_tokens`.
 
     Raises DataError if a text is too short, or more than half unknown to `vocab`; UsageError for a
     vocabulary of another level.
     """
-    if vocab is not None and vocab.level != text.level:
-        raise UsageError(f"--vocab is by {vocab.level}, the text by {text.level} (--level)")
-    counted = count_tokens(source, text, progress, note, jobs)
     if vocab is not None:
+        check_level(vocab, text)
+    level = None if vocab is None else vocab.level
+    counted = count_tokens(source, text, progress, note, jobs, level)
+    if vocab is not None and data.extend_vocab:
+        vocab = extended(vocab, counted.counter, min_freq=data.min_freq, reserve=data.reserve)
+    elif vocab is not None:
         vocab = recounted(vocab, counted.counter)
         check_known(source.label, counted.counter, vocab, note)
     else:
@@ -187,6 +195,18 @@ def measure(
         check_own(counted.held_out[part], part, own.label)
     sizes |= counted.held_out
     return Measured(vocab, counted.sha256, counted.characters, sizes, segments, counted.tokens)
+
+
+def check_level(vocab: Vocab, text: TextConfig) -> None:
+    """Raises UsageError for a text that is to be cut otherwise than its vocabulary was."""
+    unit, apart = cut_as(vocab.level)
+    if unit != text.level:
+        raise UsageError(f"--vocab is by {unit}, the text by {text.level} (--level)")
+    if apart != text.split_punctuation:
+        has, add = ("has", "add") if apart else ("has not", "leave out")
+        raise UsageError(
+            f"--vocab {has} punctuation split from the words: {add} --split-punctuation"
+        )
 
 
 def check_known(label: str, counter: TokenCounter, vocab: Vocab, note: OnNote) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from charlm.config import TextConfig
 from charlm.data.encoding import check_encoding
+from charlm.data.words import WORD_LEVELS, split_words, word_pieces
 from charlm.errors import UsageError
 
 Pieces = Iterable[str]
@@ -63,17 +64,22 @@ def clean_text(text: str, config: TextConfig) -> str:
 
 
 def tokenize(text: str, level: str) -> list[str]:
-    """Characters (code points), or words between white space."""
+    """Characters (code points), or words (words.py)."""
     if level == "char":
         return list(text)
-    if level == "word":
-        return text.split()
+    if level in WORD_LEVELS:
+        return split_words(text, level)
     raise UsageError(f"level is {level!r}; it can be char or word")
 
 
 def detokenize(tokens: Iterable[str], level: str) -> str:
-    """Tokens as a text: characters joined, words with a space between."""
-    return ("" if level == "char" else " ").join(tokens)
+    """Tokens as a text: characters joined, words with a space between where one belongs."""
+    return "".join(pieces_of(tokens, level))
+
+
+def pieces_of(tokens: Iterable[str], level: str, before: str | None = None) -> Iterable[str]:
+    """What each token adds to a text. before: the token that it ends in so far, if any."""
+    return tokens if level == "char" else word_pieces(tokens, level, before)
 
 
 def _mapped(pieces: Pieces, change: Callable[[str], str]) -> Iterator[str]:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlm.data.text import detokenize, tokenize
+from charlm.data.text import detokenize, pieces_of, tokenize
+from charlm.data.words import BREAKS, WORD_LEVELS
 from charlm.errors import DataError, ModelError, UsageError
 from charlm.storage.files import naming, write_json
 
 UNK = "<unk>"
 UNK_ID = 0
-VOCAB_FORMAT = 1
+VOCAB_FORMAT = 2
 CODE_POINTS = 0x110000
 
 Ids = npt.NDArray[np.integer[Any]]
@@ -32,7 +33,10 @@ def id_type(vocab_size: int) -> np.dtype[Any]:
 
 @dataclass(frozen=True)
 class Vocab:
-    """The tokens of a text in the order of their ids, with how often each stood in it."""
+    """The tokens of a text in the order of their ids, with how often each stood in it.
+
+    level: "char", or how the text is cut into words (words.py).
+    """
 
     level: str
     tokens: tuple[str, ...]
@@ -59,7 +63,7 @@ class Vocab:
 
     def encode(self, text: str) -> Ids:
         """The ids of a cleaned text, as a flat array of their `id_type`; unknown tokens are 0."""
-        if self.level == "word":
+        if self.level != "char":
             return np.array(self[tokenize(text, self.level)], dtype=id_type(len(self)))
         if self._by_code_point.itemsize == 1 and (latin := latin_1(text)) is not None:
             # From byte to byte it goes six times as fast.
@@ -68,6 +72,20 @@ class Vocab:
 
     def decode(self, ids: Iterable[int]) -> str:
         return detokenize((self.tokens[i] for i in ids), self.level)
+
+    @property
+    def has_breaks(self) -> bool:
+        """Whether a line break is a token."""
+        return self.level == "char" or BREAKS in self.level
+
+    def piece(self, i: int, before: int | None = None) -> str:
+        """What a token adds to a text that ends in the token `before`, if in any."""
+        last = None if before is None else self.tokens[before]
+        return "".join(pieces_of([self.tokens[i]], self.level, last))
+
+    def as_read(self, text: str) -> str:
+        """A cleaned text as its tokens make it: words with one space between."""
+        return detokenize(tokenize(text, self.level), self.level)
 
     def unknown(self, text: str) -> list[str]:
         """The distinct tokens of a cleaned text that this vocabulary lacks, as they come."""
@@ -124,7 +142,7 @@ def _checked(value: Any, path: Path) -> tuple[str, tuple[str, ...], tuple[int, .
     if value["format"] > VOCAB_FORMAT:
         raise ModelError(f"{path} was made by a newer charlm (format {value['format']})")
     level, tokens, counts = (value.get(key) for key in ("level", "tokens", "counts"))
-    if level not in ("char", "word"):
+    if level not in ("char", *WORD_LEVELS):
         raise refuse(f'"level" is {level!r}, not char or word')
     if not isinstance(tokens, list) or not all(isinstance(t, str) and t for t in tokens):
         raise refuse('"tokens" is not a list of texts')
@@ -166,7 +184,7 @@ class TokenCounter:
         self._order: list[int] = []
 
     def add(self, piece: str) -> None:
-        if self.level == "word":
+        if self.level != "char":
             words = tokenize(piece, self.level)
             self._words.update(words)
             self.total += len(words)
@@ -187,7 +205,7 @@ class TokenCounter:
 
     def add_counted(self, later: "TokenCounter") -> None:
         """As if the text that `later` has counted had been added here."""
-        if self.level == "word":
+        if self.level != "char":
             self._words.update(later._words)
         else:
             codes = np.array(later._order, dtype=np.int64)
@@ -209,7 +227,7 @@ class TokenCounter:
     @property
     def frequencies(self) -> dict[str, int]:
         """Token -> count, in the order of first appearance."""
-        if self.level == "word":
+        if self.level != "char":
             return dict(self._words)
         return {chr(code): int(self._frequency[code]) for code in self._order}
 

@@ -139,5 +139,7 @@ def xz(train: Ids, scored: Ids, vocab: Vocab) -> float:
 
 def _decoded(ids: Ids, vocab: Vocab) -> bytes:
     """The text of the ids in UTF-8; words have a space between."""
+    if vocab.level not in ("char", "word"):
+        return vocab.decode(ids.tolist()).encode("utf-8", "surrogatepass")
     tokens = np.array([t.encode("utf-8", "surrogatepass") for t in vocab.tokens], dtype=object)
     return (b"" if vocab.level == "char" else b" ").join(tokens[ids])

@@ -112,7 +112,7 @@ class LineReader:
 
         for score in self._scorer.in_order(cleaned()):
             text = read.popleft()
-            if not self.eol and self._vocab.level == "char" and text.endswith("\n"):
+            if not self.eol and self._vocab.has_breaks and text.endswith("\n"):
                 text, score = text[:-1], _without_last(score)
             yield ReadLine(came.popleft().removesuffix("\n"), text, score)
 
@@ -123,7 +123,7 @@ class LineReader:
         return clean_text("\n".join(texts), self._config).split("\n")
 
     def _encoded(self, read: list[str]) -> list[Ids]:
-        if self._vocab.level == "word":
+        if self._vocab.level != "char":
             return [self._vocab.encode(text) for text in read]
         ids, encoded, begin = self._vocab.encode("".join(read)), list[Ids](), 0
         for text in read:

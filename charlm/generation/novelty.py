@@ -111,7 +111,7 @@ def _whole_lines(ids: Sequence[int], line_break: int) -> list[tuple[int, ...]]:
 
 def _measured(tokens: Sequence[str], lengths: Sequence[int], level: str) -> Novelty:
     """lengths: for each token of a text, how many up to it stand in the training text as here."""
-    space = 1 if level == "word" else 0
+    space = 0 if level == "char" else 1
     # Where each token begins, the space after the one before it left out.
     begins = list(accumulate((len(token) + space for token in tokens), initial=0))
     characters = max(0, begins[-1] - space)

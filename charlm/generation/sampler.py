@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from charlm.config import GenerationConfig
-from charlm.data.vocab import Vocab
+from charlm.data.vocab import UNK_ID, Vocab
 from charlm.generation.beam import search
 from charlm.generation.drawing import Dice, Drawer, Hand
 from charlm.generation.engine import Engine
@@ -34,10 +34,16 @@ class Sample:
     follows: bool
     nats: float = 0.0
     stop_reason: str | None = None
+    # The token that this text comes after so far; where it is not known, a word like others.
+    last: int | None = None
     _shown: list[str] = field(default_factory=list, repr=False)
     _held: str = field(default="", repr=False)
     # Of the tokens that are not shown whole: where each ends in `_held`, and its nats.
     _ends: list[tuple[int, float]] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.follows and self.last is None:
+            self.last = UNK_ID
 
     @property
     def text(self) -> str:
@@ -45,9 +51,8 @@ class Sample:
 
     def add(self, token: int, nats: float) -> str:
         """Take a token; the text that can be shown because of it."""
-        text = self._held + self.vocab.tokens[token]
-        if self.vocab.level == "word" and (self.follows or self._shown):
-            text = f"{self._held} {self.vocab.tokens[token]}"
+        text = self._held + self.vocab.piece(token, self.last)
+        self.last = token
         if not self.stops:
             self.nats += nats
             self._shown.append(text)
@@ -102,7 +107,12 @@ class Sampler:
     def start(self, prefix: Sequence[int]) -> list[Sample]:
         """The samples that `stream` will fill."""
         return [
-            Sample(self._vocab, self._settings.stop, follows=len(prefix) > 0)
+            Sample(
+                self._vocab,
+                self._settings.stop,
+                follows=len(prefix) > 0,
+                last=prefix[-1] if prefix else None,
+            )
             for _ in range(self._settings.num_samples)
         ]
 

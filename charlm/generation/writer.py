@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from charlm.config import GenerationConfig
 from charlm.data.splits import SPLITS
-from charlm.data.text import clean_text, detokenize, tokenize
+from charlm.data.text import clean_text
 from charlm.data.vocab import UNK_ID
 from charlm.errors import ModelError
 from charlm.generation.engine import Engine
@@ -101,9 +101,7 @@ def read_prefix(prefix: str, run: Run, on_unknown: str) -> tuple[str, list[int]]
 
     on_unknown: what to do with what it does not know (`GenerationConfig`). Raises DataError.
     """
-    level = run.config.text.level
-    # As the model reads it: words with one space between.
-    text = detokenize(tokenize(clean_text(prefix, run.config.text), level), level)
+    text = run.vocab.as_read(clean_text(prefix, run.config.text))
     if on_unknown == "error":
         check_known(text, run, "the prefix", ", or add --on-unknown skip or replace")
     ids = [int(i) for i in run.vocab.encode(text)]

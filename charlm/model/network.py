@@ -21,7 +21,7 @@ from charlm.config import ModelConfig
 from charlm.model import cells, recurrence
 from charlm.model.cells import State
 from charlm.model.device import pick_device
-from charlm.model.shapes import input_symbols
+from charlm.model.shapes import frozen_by, input_symbols
 from charlm.run import Run
 
 Cells = dict[str, Callable[..., nn.Module]]
@@ -191,6 +191,13 @@ def other_weights(model: CharLM, weights: dict[str, Any] | None) -> Iterator[Non
     finally:
         if own is not None:
             load_weights(model, own)
+
+
+def freeze(model: CharLM, what: str) -> None:
+    """Let these tensors be (`shapes.frozen_by`). To be called before anything learns."""
+    kept = frozen_by(model.config, what)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in kept)
 
 
 def open_model(run: Run, device: str) -> CharLM:

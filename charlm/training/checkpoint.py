@@ -17,7 +17,7 @@ from charlm.storage.tensors import Arrays, read_tensors, write_tensors
 from charlm.training.resume_point import ResumePoint
 from charlm.training.trainer import Trainer
 
-CHECKPOINT_FORMAT = 2
+CHECKPOINT_FORMAT = 3
 
 
 @dataclass(frozen=True)

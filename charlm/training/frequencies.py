@@ -1,10 +1,9 @@
 """How often each symbol of a text comes, and a model that begins by knowing it."""
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from charlm.data.vocab import Ids
-from charlm.model.network import CharLM
 from charlm.training.losses import Counts
 
 # How many tokens are enough to tell how frequent each is, in so many blocks all over a text.
@@ -19,12 +18,10 @@ def counts_of(ids: Ids, vocab_size: int) -> Counts:
     return np.bincount(ids, minlength=vocab_size)
 
 
-def begin_at_the_frequencies(model: CharLM, counts: Counts) -> None:
-    """Set the head's biases to the log of each token's frequency.
-
-    That is what a model would learn first; so it need not. Smoothed as the unigram baseline is.
-    """
+def log_frequencies(counts: Counts) -> npt.NDArray[np.float32]:
+    """(V,): what the head's biases would learn first; so they need not. Smoothed as the unigram
+    baseline is."""
     seen = np.count_nonzero(counts)
     frequencies = (counts + seen / len(counts)) / (counts.sum() + seen)
-    with torch.no_grad():
-        model.head.bias.copy_(torch.from_numpy(np.log(frequencies)))
+    found: npt.NDArray[np.float32] = np.log(frequencies).astype(np.float32)
+    return found

@@ -38,7 +38,7 @@ class Gradient:
         self._loss = make_loss(model, config.training, counts)
         self.model, self.config = model, config
         self.parts = config.training.parts
-        self._parameters = list(model.parameters())
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._workers: ThreadPoolExecutor | None = None
         if self.parts > 1 and self._device.type == "cpu":
             self._workers = _workers(min(self.parts, torch.get_num_threads()))

@@ -15,6 +15,7 @@ from charlm.data.measure import Measured, measure
 from charlm.data.source import Source
 from charlm.data.text import clean_text
 from charlm.data.vocab import Vocab, unknown_in
+from charlm.data.words import cut_as, in_words, level_of
 from charlm.errors import DataError, ModelError, UsageError, need_extra, typed
 from charlm.run import CONFIG, Run, open_run
 from charlm.settings import Changes, merged, resolved
@@ -94,11 +95,13 @@ class Job:
         given = self.given
         if self.start_run:
             # The weights that it starts from have their shape.
-            given = merged(given, {"model": vars(self.start_run.config.model)})
+            shape = dict(vars(self.start_run.config.model))
+            del shape["dropout"]  # which is chosen for this text
+            given = merged(given, {"model": shape})
         found = plan(
             self.config, given, train_tokens=measured.sizes["train"],
             vocab_size=len(measured.vocab), elapsed=lambda: time.perf_counter() - self.started,
-            remembered=remembered,
+            remembered=remembered, known=self._known(measured.vocab),
         )  # fmt: skip
         prospect = Prospect(
             self.name, found.config, measured.sizes, len(measured.vocab), found.epochs, found.speed
@@ -115,12 +118,18 @@ class Job:
         else:
             assert self.source is not None
             with reports.reading(self.source.name) as reading:
-                measured = measure(
-                    self.source, self.config.text, self.config.data, self._vocab(), *reading
-                )
+                data = self.config.data
+                if self.start_run:
+                    data = dataclasses.replace(data, extend_vocab=True)
+                measured = measure(self.source, self.config.text, data, self._vocab(), *reading)
         training = self.config.training
         fitting_batch_size(measured.sizes["train"], training.batch_size, training.seq_len)
         return measured
+
+    def _known(self, vocab: Vocab) -> float:
+        """The share of the text in symbols that the weights to begin with have learned."""
+        known = len(self.start_run.vocab) if self.start_run else 0
+        return sum(vocab.counts[1:known]) / max(1, sum(vocab.counts))
 
     def _vocab(self) -> Vocab | None:
         """The vocabulary to use, where it is not to be made from the text."""
@@ -179,6 +188,10 @@ def open_job(
         _refuse_other_settings(config, start_run)
     if start_run and config.data.vocab:
         raise UsageError("--vocab: the vocabulary is that of --init-from's run")
+    if config.training.freeze != "none" and not start_run:
+        raise UsageError(
+            "training.freeze keeps what another model has learned: add --init-from RUN"
+        )
     inputs = inputs or config.data.input
     folder = corpus_among(inputs) if isinstance(inputs, tuple) else None
     if folder is None:
@@ -195,12 +208,25 @@ def _open(folder: Path, given: Changes, start_run: Run | None) -> Corpus:
     if fixed:
         raise UsageError(f"{folder} is already prepared: {fixed[0]} goes with preprocess")
     corpus = open_corpus(folder)
-    if start_run and corpus.vocab.tokens != start_run.vocab.tokens:
-        raise ModelError(
-            f"{folder} has another vocabulary than {start_run.path}; prepare it with "
-            f"--vocab {typed(start_run.path)}"
-        )
+    if start_run:
+        _refuse_other_words(start_run, folder, corpus.vocab.level)
+        known = start_run.vocab.tokens
+        if corpus.vocab.tokens[: len(known)] != known:
+            raise ModelError(
+                f"{folder} has another vocabulary than {start_run.path}; prepare it with "
+                f"--vocab {typed(start_run.path)} --extend-vocab"
+            )
     return corpus
+
+
+def _refuse_other_words(start_run: Run, text: Path | str, level: str) -> None:
+    """Raises ModelError for a text that is not cut as the model's was."""
+    theirs = start_run.vocab.level
+    if theirs != level:
+        raise ModelError(
+            f"{start_run.path} reads {in_words(theirs)}, {text} is cut into {in_words(level)}: "
+            "it knows none of these"
+        )
 
 
 def _note_recalled(remembered: "Remembered", reports: Reports) -> None:
@@ -222,9 +248,12 @@ def check_sample_prefix(config: Config, vocab: Vocab) -> None:
 
 
 def _refuse_other_settings(config: Config, start_run: Run) -> None:
-    """--init-from takes over the shape of the model and the cleaning of the text."""
-    for section, free in (("model", FREE_OF_SHAPE), ("text", ("encoding",))):
-        for key, value in vars(getattr(config, section)).items():
-            theirs = getattr(getattr(start_run.config, section), key)
-            if key not in free and value != theirs:
-                raise UsageError(f"{section}.{key} is {value}, but {theirs} in {start_run.path}")
+    """--init-from takes over the shape of the model. A text may be cleaned otherwise, but not cut
+    into other tokens. Raises UsageError, or ModelError."""
+    for key, value in vars(config.model).items():
+        theirs = getattr(start_run.config.model, key)
+        if key not in FREE_OF_SHAPE and value != theirs:
+            raise UsageError(f"model.{key} is {value}, but {theirs} in {start_run.path}")
+    vocab, text = start_run.vocab, config.text
+    if (text.level, text.split_punctuation) != cut_as(vocab.level):
+        _refuse_other_words(start_run, "this text", level_of(text))

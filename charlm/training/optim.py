@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from math import prod
 from typing import Protocol
 
 import torch
@@ -28,12 +29,23 @@ class Optimizer(Protocol):
     def state_shapes(self, place: int) -> dict[str, tuple[int, ...]]: ...
 
 
+def learning(model: nn.Module) -> list[Tensor]:
+    """The parameters that are not frozen."""
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def numbers_kept(optimizer: Optimizer) -> int:
+    """How many it keeps from step to step."""
+    places = range(len(optimizer.parameters))
+    return sum(prod(shape) for i in places for shape in optimizer.state_shapes(i).values())
+
+
 class AdamW:
     """Loshchilov & Hutter 2019. Matrices decay, biases do not."""
 
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
         # In this order their state is kept in checkpoints.
-        self.parameters: list[Tensor] = sorted(model.parameters(), key=lambda p: p.ndim <= 1)
+        self.parameters: list[Tensor] = sorted(learning(model), key=lambda p: p.ndim <= 1)
         self.state: dict[int, dict[str, Tensor]] = {}
         self._config = config
 
@@ -164,7 +176,7 @@ class SGD:
     """Without momentum."""
 
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
-        self.parameters: list[Tensor] = list(model.parameters())
+        self.parameters: list[Tensor] = learning(model)
         self.state: dict[int, dict[str, Tensor]] = {}
 
     @torch.no_grad()

@@ -16,7 +16,15 @@ from charlm.settings import configured
 from charlm.training.fastest import alone, fastest, left_open, on_all_cores
 from charlm.training.limits import most_seconds, worth_steps
 from charlm.training.memory import check_memory
-from charlm.training.recipes import Given, by_recipe, for_so_many_symbols, recipes_for
+from charlm.training.recipes import (
+    LEARNED,
+    MOSTLY_KNOWN,
+    Changes,
+    Given,
+    by_recipe,
+    for_so_many_symbols,
+    recipes_for,
+)
 from charlm.training.remembered import Remembered
 from charlm.training.speed import Measure, Speed
 
@@ -46,12 +54,14 @@ def plan(
     elapsed: Callable[[], float],
     speed: Measure | None = None,
     remembered: Remembered | None = None,
+    known: float = 0.0,
 ) -> Plan:
     """Choose all that was not given.
 
     elapsed: seconds of the training's time that are over. speed: what measures, `Speed` unless the
-    tests bring their own. remembered: what was measured before. Of one that reads both ways only
-    the machine's side is chosen.
+    tests bring their own. remembered: what was measured before. known: the share of the text that
+    is of symbols which the weights to begin with have learned. Of one that reads both ways only the
+    machine's side is chosen.
     Raises UsageError for a precision, threads or parts that were given and are not to be had, and
     OutOfMemoryError for sizes.
     """
@@ -69,7 +79,10 @@ def plan(
     if remembered:
         speed = remembered.or_measured(speed)
     found = _planned(config, given, train_tokens, vocab_size, elapsed, speed)
-    whole = configured(found.config, {"training": {"batch_size": asked_for}})
+    chosen: Changes = {"training": {"batch_size": asked_for}}
+    if known >= MOSTLY_KNOWN and left_open("lr", given):
+        chosen["training"]["lr"] = LEARNED * found.config.training.lr
+    whole = configured(found.config, chosen)
     return Plan(whole, found.epochs, found.speed)
 
 

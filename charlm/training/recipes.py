@@ -54,6 +54,10 @@ SPARSE, SPARSE_RATE = 4.0, 2e-4
 # Of so many symbols, most of a step is scoring them: one matrix for the embedding and the head then
 # learns each of them twice as soon, and a step is scored against a sample of them.
 MANY_SYMBOLS, SAMPLED = 1000, 1024
+# Of the rate that a recipe has for weights drawn anew, the share for those that have learned from
+# another text: more of it learns the new text sooner, and forgets more of the old one. Of a text
+# that is in less than half of symbols that they know, they have nearly all to learn.
+LEARNED, MOSTLY_KNOWN = 0.7, 0.5
 # The recipes' rates are good for SOAP and for AdamW; to SGD they are next to nothing, and it takes
 # one so large where gradients are clipped.
 SGD_RATE = 1.0

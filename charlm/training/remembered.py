@@ -36,6 +36,7 @@ BEARING: dict[type, tuple[str, ...]] = {
         "proj_size", "bidirectional", "tied", "implementation",
     ),
     TrainingConfig: (
+        "freeze",
         "seq_len", "batch_size", "optimizer", "precision", "device", "threads", "parts", "sampled",
     ),
 }  # fmt: skip

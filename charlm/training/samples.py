@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from charlm.data.text import clean_text, detokenize, tokenize
+from charlm.data.text import clean_text, detokenize
 from charlm.generation.filler import Filler
 from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
@@ -33,7 +33,7 @@ def written(trainer: Trainer) -> str:
     samples = sampler.start(ids)
     for _ in sampler.stream(ids, samples, trainer.done):
         pass
-    return detokenize(tokenize(prefix, vocab.level), vocab.level) + samples[0].text
+    return vocab.as_read(prefix) + samples[0].text
 
 
 def filled(trainer: Trainer) -> str:

@@ -14,7 +14,6 @@ from charlm.errors import ModelError, Stopped, typed
 from charlm.evaluation.advice import advice
 from charlm.evaluation.metrics import Score
 from charlm.model.device import computing, conditions, pick_device, trains_in, usable_cores
-from charlm.model.network import load_weights
 from charlm.run import (
     CHECKPOINTS,
     CONFIG,
@@ -35,6 +34,7 @@ from charlm.training.checkpoint import (
     restore_trainer,
 )
 from charlm.training.limits import StepLimit, limits_of, seconds_left
+from charlm.training.origin import Memory, Origin
 from charlm.training.recorder import Recorder, score_facts
 from charlm.training.reports import Reports
 from charlm.training.resume_point import ResumePoint
@@ -49,7 +49,8 @@ class Result:
 
     advice: what would make it better, where that is known.
     estimated: the training's perplexity is over a sample of the symbols. valid: the score of the
-    model that was kept.
+    model that was kept. memory: what it still knows of the text that the model learned before with
+    whose weights it began.
     seconds: of this command, all included. training_seconds: of training and validating, in this
     command and those that it goes on from.
     """
@@ -68,8 +69,10 @@ class Result:
     valid_facts: dict[str, Any] | None
     gave_up_after: int | None
     advice: str | None
+    memory: Memory | None = None
 
     def to_dict(self) -> dict[str, Any]:
+        kept = {"memory": self.memory.to_dict()} if self.memory else {}
         return {
             "run": str(self.run),
             "steps": self.steps,
@@ -81,6 +84,7 @@ class Result:
             "estimated": self.estimated,
             "valid": self.valid_facts,
             "ended_early": self.gave_up_after is not None,
+            **kept,
         }
 
     def __str__(self) -> str:
@@ -99,6 +103,7 @@ class Result:
             f"{'about ' * self.estimated}{self.train_perplexity:.3f} over the last epoch, "
             f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.training_seconds:.1f} s "
             f"of training{speed} (this command: {self.seconds:.1f} s){early}"
+            + (f"\n{self.memory}" if self.memory else "")
         )
 
 
@@ -132,17 +137,21 @@ def train_run(
         refuse_links_in(path)
         sweep(path / CHECKPOINTS, ours=True)
         run = open_run(path, corpus)
+        origin = memory = None
         if checkpoint:
             go_back_to(checkpoint)
             trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), reports, started)
         else:
-            trainer, recorder = _begun(run, config, start_run, reports, started, speed)
+            origin = Origin(start_run, run.open_corpus(), config) if start_run else None
+            trainer, recorder = _begun(run, config, origin, reports, started, speed)
         try:
             if not trainer.finished:
                 trainer.fit(recorder, lambda: signals.received is not None)
                 recorder.finish(trainer)
         finally:
             recorder.progress.close()
+        if origin and signals.received is None:
+            memory = origin.memory(open_run(path, corpus))
     if signals.received is not None:
         raise Stopped(
             signals.received,
@@ -159,18 +168,22 @@ def train_run(
         trainer.train_perplexity, estimated, recorder.best_score,
         score_facts(trainer, recorder.best_score),
         trainer.best.failures if trainer.gave_up else None,
-        advice(trainer.last_epoch.mean / math.log(2), bits, estimated=estimated),
+        advice(trainer.last_epoch.mean / math.log(2), bits, estimated=estimated), memory,
     )  # fmt: skip
 
 
 def _begun(
-    run: Run, config: Config, start_run: Run | None, reports: Reports, started: float,
+    run: Run, config: Config, origin: Origin | None, reports: Reports, started: float,
     speed: float | None,
 ) -> tuple[Trainer, Recorder]:  # fmt: skip
     """Both at the first step; from the very beginning there is something to resume."""
-    trainer = Trainer(config, run.open_corpus(), started=started, speed=speed)
-    if start_run:
-        load_weights(trainer.model, start_run.weights)
+    for line in origin.told() if origin else ():
+        reports.note(line)
+    # The old text is scored once more when all is trained.
+    to_come = origin.seconds if origin else 0.0
+    trainer = Trainer(config, run.open_corpus(), started=started - to_come, speed=speed)
+    if origin:
+        origin.begin(trainer.model)
     recorder = Recorder(run.path, trainer, reports, started=started)
     recorder.checkpoint_due(trainer)
     return trainer, recorder

@@ -12,7 +12,7 @@ from charlm.config import Config
 from charlm.data.batches import Batch
 from charlm.errors import OutOfMemoryError
 from charlm.model.device import computing, pick_device, trains_in
-from charlm.model.network import CharLM
+from charlm.model.network import CharLM, freeze
 from charlm.model.shapes import parameters
 from charlm.training.gradient import Gradient
 from charlm.training.memory import fits
@@ -75,6 +75,7 @@ class Speed:
             # The first weights do not matter, and orthogonal ones take longer than a step.
             shape = replace(config.model, init="torch")
             model = CharLM(shape, self._vocab_size).to(pick_device(training.device))
+            freeze(model, training.freeze)
             model.train()
             gradient = Gradient(model, config, np.ceil(1000 * shares).astype(np.int64))
             optimizer = OPTIMIZERS[training.optimizer](model, training)

@@ -15,8 +15,8 @@ from charlm.evaluation.duration import scoring_time
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.device import check_precision, conditions, pick_device
-from charlm.model.network import CharLM, other_weights
-from charlm.training.frequencies import begin_at_the_frequencies, counts_of
+from charlm.model.network import CharLM, freeze, other_weights
+from charlm.training.frequencies import counts_of, log_frequencies
 from charlm.training.gradient import Gradient
 from charlm.training.last_epoch import LastEpoch
 from charlm.training.limits import is_planned, limits_of, make_limit, seconds_left
@@ -93,9 +93,11 @@ class Trainer:
         check_memory(config, vocab_size, train_tokens, self.device)
         torch.manual_seed(settings.seed)
         self.model = CharLM(config.model, vocab_size).to(self.device)
+        freeze(self.model, settings.freeze)
         counts = counts_of(corpus.split("train"), vocab_size)
         if config.model.init == "orthogonal":
-            begin_at_the_frequencies(self.model, counts)
+            with torch.no_grad():
+                self.model.head.bias.copy_(torch.from_numpy(log_frequencies(counts)))
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
         self.gradient = Gradient(self.model, config, counts)
         self.batches = make_batches(config, corpus)

@@ -7,6 +7,7 @@ from charlm.config import Config, TrainingConfig
 from charlm.data.batches import MaskShape
 from charlm.data.corpus import Corpus
 from charlm.data.splits import LEAST_TOKENS
+from charlm.data.vocab import Ids, Vocab
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
 from charlm.model.network import CharLM
@@ -36,6 +37,16 @@ class Best:
             return True
         self.failures += 1
         return False
+
+
+def validation_score(model: CharLM, ids: Ids, vocab: Vocab, config: Config) -> Score:
+    """The score of ids (N,) as validations have it: masked, of a model that reads both ways."""
+    training = config.training
+    if config.model.bidirectional:
+        return evaluate_masked(
+            model, ids, vocab, window=training.seq_len, mask=mask_shape(training)
+        )
+    return evaluate(model, ids, vocab, unsettled_tokens=UNSETTLED_TOKENS)
 
 
 class Validator:
@@ -75,12 +86,7 @@ class Validator:
         return self._score(model, self.extent.last)
 
     def _score(self, model: CharLM, tokens: int) -> Score:
-        ids, training = self._ids[:tokens], self._config.training
-        if self._config.model.bidirectional:
-            return evaluate_masked(
-                model, ids, self._vocab, window=training.seq_len, mask=mask_shape(training)
-            )
-        return evaluate(model, ids, self._vocab, unsettled_tokens=UNSETTLED_TOKENS)
+        return validation_score(model, self._ids[:tokens], self._vocab, self._config)
 
     def is_of_all(self, score: Score) -> bool:
         """Whether a score is of the whole validation part."""

@@ -57,8 +57,8 @@ def label(token: str) -> str:
 class ShownText:
     """Lines of tokens as HTML, and where their places are.
 
-    level: "char" or "word". html: one element a line. sizes: tokens of each place. widths: UTF-16
-    units in which each is shown; between words stands one more. lines: places of each line.
+    level: as a vocabulary has it. html: one element a line. sizes: tokens of each place. widths:
+    UTF-16 units in which each is shown; between words stands one more. lines: places of each line.
     """
 
     level: str
@@ -81,7 +81,7 @@ class ShownText:
     def data(self) -> dict[str, Any]:
         """What the page's script is told."""
         return {
-            "level": self.level,
+            "level": "char" if self.level == "char" else "word",
             "sizes": self.sizes,
             "widths": self.widths,
             "lines": self.lines,

@@ -73,7 +73,8 @@ class Cell:
 class Heatmap:
     """Shows the lines of a text, one by one.
 
-    level: what tokens are, "char" or "word". cells: the terminal's width; None where none ends.
+    level: what tokens are, as a vocabulary has it. cells: the terminal's width; None where none
+    ends.
     """
 
     def __init__(self, style: Style, level: str, cells: int | None) -> None:
@@ -138,7 +139,7 @@ class Heatmap:
         """The places of a line; a tab as one, a cell wide."""
         begin = 0
         for place in places_of(line.tokens, self._level):
-            if begin and self._level == "word":
+            if begin and self._level != "char":
                 yield Cell(" ", 1, between=True)
             told = [bits for bits in line.bits[begin : begin + len(place)] if bits is not None]
             begin += len(place)

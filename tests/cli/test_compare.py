@@ -206,8 +206,8 @@ def test_models_that_cannot_be_compared_are_refused(
     for a, b, text, code, message in (
         (
             trained, "words", text_file, 4,
-            f"{trained} is a model of characters, words one of words: their bits are of different "
-            "things",
+            f"{trained} is a model of characters, words one of words with line breaks apart: their "
+            "bits are of different things",
         ),
         (fill_run, trained, text_file, 4, "is a bidirectional model"),
         (trained, fill_run, text_file, 4, "is a bidirectional model"),

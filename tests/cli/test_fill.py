@@ -139,3 +139,14 @@ def test_words(charlm, tmp_path: Path) -> None:
     assert charlm("train", "a.txt", *options).code == 0
     text = charlm("fill", "the ____ traveller came back").out
     assert text == "the time traveller came back\n"
+
+
+def test_marks_beside_a_gap_are_joined_to_it(charlm, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text('he said: "no," and "yes."\n' * 40)
+    options = ["--level", "word", "--split-punctuation", "--bidirectional", "--hidden-size", "8",
+               "--seq-len", "9", "--batch-size", "4", "--max-steps", "2"]  # fmt: skip
+    assert charlm("train", "a.txt", *options).code == 0
+    filled = charlm("fill", "--json", 'he ____: "____," and')
+    assert filled.code == 0, filled.err
+    first, second = json.loads(filled.out)["fills"]
+    assert len(json.loads(filled.out)["text"]) > len(first) + len(second)

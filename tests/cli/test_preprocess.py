@@ -165,7 +165,6 @@ def test_a_text_in_another_script_is_refused_before_training(
     (tmp_path / "half.txt").write_text("abc d é\n" * 100, encoding="utf-8")
     tiny = ["--max-steps", "2", "--batch-size", "2", "--seq-len", "4"]
     for command in (["preprocess", "--vocab", trained], ["train", "--vocab", trained, *tiny],
-                    ["train", "--init-from", trained, *tiny],
                     ["train", "--dry-run", "--vocab", trained, *tiny]):  # fmt: skip
         refused = charlm(*command, "r.txt", *["-o", "new"])
         assert refused.code == 3

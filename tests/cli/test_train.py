@@ -106,12 +106,6 @@ def test_init_from_takes_over_weights_and_vocabulary(charlm, trained: Path, tmp_
     run, start = open_run(Path("runs/new")), open_run(trained)
     assert run.vocab.tokens == start.vocab.tokens
     assert run.config.model == start.config.model
-    result = charlm("train", "new.txt", "--init-from", trained, "--hidden-size", "99")
-    assert result.err == f"Error: --hidden-size is 99, but 16 in {trained}\n"
-    charlm("preprocess", "new.txt", "-o", "corpus")
-    result = charlm("train", "corpus", "--init-from", trained)
-    assert result.code == 4
-    assert result.err.startswith(f"Error: corpus has another vocabulary than {trained}; prepare")
 
 
 def test_a_dry_run_shows_the_plan_and_makes_nothing(charlm, text_file: Path) -> None:
@@ -317,7 +311,7 @@ def test_a_corpus_is_trained_on_alone(charlm, text_file: Path) -> None:
 
 def test_words_from_text_to_text(charlm, tmp_path: Path, tiny_options: list[str]) -> None:
     (tmp_path / "a.txt").write_text("the time traveller came back in time for tea\n" * 60)
-    result = charlm("train", "a.txt", "--level", "word", *tiny_options, "--json")
+    result = charlm("train", "a.txt", "--level", "word", "--strip-lines", *tiny_options, "--json")
     valid = json.loads(result.out)["valid"]
     assert valid["perplexity_per_word"] > 1
     assert "perplexity" not in valid
@@ -328,3 +322,65 @@ def test_words_from_text_to_text(charlm, tmp_path: Path, tiny_options: list[str]
     assert len(sample["text"].split()) == 5
     shown = charlm("generate", "--prefix", "the  time", "-l", "0").out
     assert shown == "the time\n"
+
+
+def test_verse_stays_verse(charlm, tmp_path: Path, tiny_options: list[str]) -> None:
+    verse = "to be, or not\nto (be)\n\n"
+    (tmp_path / "a.txt").write_text(verse * 60)
+    options = ["--level", "word", "--split-punctuation", *tiny_options, "--embedding-size", 16]
+    assert charlm("train", "a.txt", *options, "--max-steps", 150, "--lr", 0.03).code == 0
+    run = open_run(Path("runs/a"))
+    assert set(run.vocab.tokens) == {"<unk>", *["to", "be", ",", "or", "not", "(", ")"], "\n"}
+    assert run.vocab.decode(run.open_corpus().split("train")).startswith(verse * 2)
+    sample = charlm(
+        "generate", "--prefix", "to be ,  or", "-l", 16, "-t", 0, "--on-unknown", "skip"
+    )
+    assert sample.out == "to be or not\nto (be)\n\nto be, or not\nto (\n"
+    assert charlm("generate", "--prefix", "to be, or not\n", "-l", 3, "-t", 0).out == (
+        "to be, or not\nto (be\n"
+    )
+    refused = charlm("train", "a.txt", "--split-punctuation")
+    assert refused.err == ("Error: text.split_punctuation goes with words: add --level word\n")
+
+
+def test_a_run_of_words_of_an_older_charlm_reads_as_it_did(
+    charlm, tmp_path: Path, tiny_options: list[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("to be, or\nnot to be\n" * 60)
+    assert charlm("train", "a.txt", "--level", "word", "--strip-lines", *tiny_options).code == 0
+    run = Path("runs/a")
+    # What it wrote: no line break has an id, and of how words are cut nothing is said.
+    config = json.loads((run / "config.json").read_text())
+    config["config"]["text"]["strip_lines"] = False
+    del config["config"]["text"]["split_punctuation"], config["config"]["data"]["extend_vocab"]
+    (run / "config.json").write_text(json.dumps({**config, "format": 2}))
+    for path in (run / "vocab.json", run / "corpus" / "vocab.json"):
+        vocab = json.loads(path.read_text())
+        assert vocab["level"] == "word"
+        path.write_text(json.dumps({**vocab, "format": 1}))
+    assert charlm("generate", "--prefix", "to\nbe,", "-l", 0).out == "to be,\n"
+    lines = "to be,\nnot to\n\n"
+    (tmp_path / "b.txt").write_text(lines)
+    scored = charlm("score", "b.txt", "--json").out.splitlines()
+    assert [json.loads(line)["words"] for line in scored] == [2, 2, 0]
+    assert json.loads(charlm("evaluate", "b.txt", "--json").out)["words"] == 3
+    assert charlm("train", "b.txt", "--init-from", run, "--max-steps", 2, "-o", "c").code == 3
+    (tmp_path / "b.txt").write_text(lines * 60)
+    small = ["--max-steps", 2, "--seq-len", 8]
+    assert charlm("train", "b.txt", "--init-from", run, *small, "-o", "c").code == 0
+    assert open_run(Path("c")).vocab.tokens == open_run(run).vocab.tokens
+
+
+def test_the_model_is_explained_before_it_is_trained(
+    charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    options = [text_file, *tiny_options, "--optimizer", "adamw", "--explain"]
+    shown = charlm("train", *options, "--dry-run")
+    assert "  rnn.weight_hh_l0  4H × H  64 × 16  1,024\n" in shown.out
+    # Of each of the 1,889 weights two means and one count of steps for each of its 7 tensors.
+    assert "  1,889 in all: what is counted as the model's parameters\n" in shown.out
+    assert f"  adamw      {4 * (2 * 1889 + 7):,}  what it keeps from step to step\n" in shown.out
+    told = charlm("train", *options, "--max-steps", 1, "--json")
+    assert "What happens\n" in told.err
+    assert json.loads(told.out)["steps"] == 1
+    assert "What happens\n" in charlm("train", *options, "--dry-run", "--json").err

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlm.data.extension import extended
 from charlm.data.vocab import (
     TokenCounter,
     Vocab,
@@ -110,7 +111,7 @@ GOOD = {"format": 1, "level": "char", "tokens": ["<unk>", "a"], "counts": [0, 1]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "was made by a newer charlm (format 2)"),
+        ({"format": 3}, "was made by a newer charlm (format 3)"),
         ({"format": None}, 'is not a vocabulary: it has no "format"'),
         ({"level": "byte"}, "is not a vocabulary: \"level\" is 'byte', not char or word"),
         ({"tokens": ["<unk>", 1]}, 'is not a vocabulary: "tokens" is not a list of texts'),
@@ -156,3 +157,19 @@ def test_a_token_is_described() -> None:
     assert describe_token("龙") == "'龙' U+9F99 CJK UNIFIED IDEOGRAPH-9F99"
     assert describe_token("\n") == r"'\n' U+000A unnamed"
     assert describe_token("word") == "'word'"
+
+
+@given(st.text("abcx\n", min_size=1), st.text("xyz龙\n", min_size=1), st.sampled_from([1, 2]))
+def test_an_extended_vocabulary_keeps_its_ids(one: str, other: str, min_freq: int) -> None:
+    known, counter = vocab_of(one), TokenCounter("char")
+    counter.add(other)
+    new = {c for c in other if other.count(c) >= min_freq} - set(one)
+    try:
+        found = extended(known, counter, min_freq=min_freq)
+    except DataError:
+        assert max(Counter(other).values()) < min_freq
+        return
+    assert found.tokens[: len(known)] == known.tokens
+    assert set(found.tokens[len(known) :]) == new
+    assert sum(found.counts) == len(other)
+    assert all(found.counts[found[c]] == other.count(c) for c in new)

@@ -25,7 +25,7 @@ _PATIENCE = 60.0
 
 # Of the keys that pages listen to, the numbers by which browsers know them.
 _KEYS = {
-    "Tab": 9, "End": 35, "Home": 36,
+    "Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36,
     "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
 }  # fmt: skip
 
@@ -159,12 +159,28 @@ class Browser:
         """Wait until two frames are drawn."""
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
-    def press(self, key: str) -> None:
-        for kind in ("rawKeyDown", "keyUp"):
+    def press(self, key: str, *, control: bool = False) -> None:
+        # A button hears Enter by the character that it types.
+        typed = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown" if typed else "rawKeyDown", "keyUp"):
             self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key,
-                windowsVirtualKeyCode=_KEYS[key],
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, modifiers=2 * control,
+                windowsVirtualKeyCode=_KEYS[key], **typed,
             )  # fmt: skip
+
+    def type(self, text: str) -> None:
+        """Text into what has the focus, as a keyboard or an input method gives it."""
+        self.call("Input.insertText", text=text)
+
+    def paste(self) -> None:
+        self.call("Input.dispatchKeyEvent", type="rawKeyDown", key="v", commands=["paste"])
+
+    def wait(self, condition: str, seconds: float = 60.0) -> bool:
+        """Until an expression of JavaScript holds; whether it did in time."""
+        until = time.monotonic() + seconds
+        while not (holds := bool(self.run(condition))) and time.monotonic() < until:
+            time.sleep(0.02)
+        return holds
 
     def point(self, x: float, y: float, *, click: bool = False) -> None:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)

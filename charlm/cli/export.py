@@ -66,10 +66,9 @@ def export(
 
 
 def _page(run: "Run", output: Path, precision: str, force: bool) -> "Written":
-    from charlm.export.page import write_page  # type: ignore[import-not-found]
+    from charlm.export.page import write_page
 
-    written: Written = write_page(run, output, precision)
-    return written
+    return write_page(run, output, precision)
 
 
 def _onnx(run: "Run", output: Path, precision: str, force: bool) -> "Written":

@@ -32,7 +32,7 @@ def clean(pieces: Pieces, config: TextConfig) -> Iterator[str]:
         pieces = _mapped(pieces, lambda piece: unicodedata.normalize(form, piece))
     if config.keep is not None:
         # Lines that are stripped are kept apart until then.
-        pieces = _kept(pieces, _others(config.keep, but="\n" if config.strip_lines else ""))
+        pieces = _kept(pieces, others(config.keep, but="\n" if config.strip_lines else ""))
     if config.strip_lines:
         # Words stay apart where the line break between them goes.
         pieces = _stripped_lines(pieces, end="\n" if config.level == "word" else "")
@@ -55,7 +55,7 @@ def check_text(config: TextConfig) -> None:
     """Raises UsageError for an encoding that is none, or a class of characters to keep."""
     check_encoding(config.encoding)
     if config.keep is not None:
-        _others(config.keep)
+        others(config.keep)
 
 
 def clean_text(text: str, config: TextConfig) -> str:
@@ -163,7 +163,7 @@ def _stands_alone(character: str) -> bool:
 _BRACKETS = re.compile(r"(\\.)|([\[\]&~|])", re.DOTALL)
 
 
-def _others(keep: str, but: str = "") -> re.Pattern[str]:
+def others(keep: str, but: str = "") -> re.Pattern[str]:
     """Runs of characters that are neither of the class `keep` nor `but`.
 
     Ranges (A-Z) and escapes (\\w) of `keep` are as in a regular expression; all else is itself.

@@ -45,6 +45,12 @@ class Vocab:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def opening(self) -> int:
+        """What is taken to stand before a text: a line break, or the commonest token."""
+        newline: int = self["\n"]
+        return newline or max(range(1, len(self)), key=self.counts.__getitem__)
+
     @cached_property
     def ids(self) -> dict[str, int]:
         return {token: i for i, token in enumerate(self.tokens)}

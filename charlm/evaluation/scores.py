@@ -106,10 +106,9 @@ class Scorer:
         self._stepper, self._with_details = stepper, details
         self._on_scored = on_scored or (lambda tokens: None)
         self.scores_unknown = vocab.counts[UNK_ID] > 0
-        # What stands before a line that begins afresh: a line break, or the commonest token.
-        start = vocab["\n"] or max(range(1, len(vocab)), key=vocab.counts.__getitem__)
+        # What stands before a line that begins afresh.
         self._begun = stepper.start()
-        self._first = stepper.read([start], self._begun)
+        self._first = stepper.read([vocab.opening], self._begun)
 
     def afresh(self, lines: Sequence[Ids]) -> list[LineScore]:
         """Each line as if after a line break; the scores in their order."""

@@ -27,17 +27,22 @@ OVERFLOW = 1e9
 
 
 class Dice:
-    """Uniform random numbers in [0, 1) of one text, drawn in blocks."""
+    """Uniform random numbers in [0, 1) of one text, drawn in blocks.
+
+    They are the upper 53 bits of what PCG XSL RR 128/64 gives (O'Neill 2014), begun from the seed
+    and the index as NumPy's SeedSequence mixes them: so a page draws the same (export/draw.js).
+    """
 
     BLOCK = 256
 
     def __init__(self, seed: int, index: int) -> None:
-        self._generator = np.random.default_rng((seed, index))
+        self._bits = np.random.PCG64(np.random.SeedSequence((seed, index)))
         self._numbers: list[float] = []
 
     def roll(self) -> float:
         if not self._numbers:
-            self._numbers = self._generator.random(self.BLOCK)[::-1].tolist()
+            upper = self._bits.random_raw(self.BLOCK) >> np.uint64(11)
+            self._numbers = (upper * 2.0**-53)[::-1].tolist()
         return self._numbers.pop()
 
 

@@ -100,9 +100,8 @@ class Sampler:
         self._last_reason = "length" if settings.match is None else "match"
 
     def first_id(self) -> int:
-        """What stands before a text without a prefix: a line break, or the commonest token."""
-        newline = self._vocab["\n"]
-        return newline or max(range(1, len(self._vocab)), key=self._vocab.counts.__getitem__)
+        """What stands before a text without a prefix."""
+        return self._vocab.opening
 
     def start(self, prefix: Sequence[int]) -> list[Sample]:
         """The samples that `stream` will fill."""

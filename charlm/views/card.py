@@ -41,6 +41,12 @@ def rows_of(card: Card) -> list[Row]:
     return [*rows, ("baselines", _beside(card)), *_made(card), ("holds", _held(card))]
 
 
+def rows_to_share(card: Card) -> list[Row]:
+    """Names and values, to be shared: they name no folder of the machine that it was made on."""
+    rows = [*_model(card), *_text(card, folder=False), *_training(card)]
+    return [*rows, ("validation", _validation(card)), ("baselines", _beside(card)), *_made(card)]
+
+
 def _lines(name: str, parts: Iterable[str]) -> Iterator[str]:
     """The name of a fact before its first line."""
     for i, part in enumerate(parts):

@@ -58,10 +58,10 @@ def page(
     classes t0, t1 ... data: what the scripts find as JSON.
     """
     code = "\n" + "\n".join(map(_file, (*_SCRIPTS, script)))
-    style = "\n" + _file("page.css") + _tint_rules(tints)
+    style = "\n" + stylesheet() + tint_rules(tints)
     policy = (
         f"default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"script-src '{_digest(code)}'; style-src '{_digest(style)}'"
+        f"script-src '{digest(code)}'; style-src '{digest(style)}'"
     )
     return _PAGE.substitute(
         policy=policy,
@@ -90,7 +90,7 @@ def hexadecimal(rgb: RGB) -> str:
     return "#{:02x}{:02x}{:02x}".format(*rgb)
 
 
-def _tint_rules(tints: Sequence[tuple[RGB, str]]) -> str:
+def tint_rules(tints: Sequence[tuple[RGB, str]]) -> str:
     """Each for a part of the text that the browser highlights, and for an element."""
     rules = []
     for number, (rgb, line) in enumerate(tints):
@@ -106,9 +106,15 @@ def _tint_rules(tints: Sequence[tuple[RGB, str]]) -> str:
     return "".join(rules)
 
 
+def stylesheet() -> str:
+    """What all pages look like."""
+    return _file("page.css")
+
+
 def _file(name: str) -> str:
     return (files("charlm.views") / name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """What a policy names a script or a style by."""
     return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()

@@ -20,7 +20,7 @@ LEVELS = ("char", "word")
 # Beside controls and marks of direction: soft hyphens, zero-width spaces, line and paragraph
 # separators, byte-order marks and halves of surrogate pairs, which no file can hold. What joins
 # letters or holds them apart (U+200C, U+200D) stays in its grapheme.
-_UNSEEN = re.compile(
+UNSEEN = re.compile(
     ACTIVE.pattern[:-1]
     + "\n\u00ad\u180e\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0"
     "\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
@@ -36,12 +36,12 @@ def stand_in(character: str) -> str:
 
 def in_sight(text: str) -> str:
     """A text in one line, its unseen characters shown by their numbers."""
-    return _UNSEEN.sub(lambda found: stand_in(found[0]), text)
+    return UNSEEN.sub(lambda found: stand_in(found[0]), text)
 
 
 def marked_up(text: str) -> str:
     """A text as HTML, its unseen characters in boxes that keep out of the direction around them."""
-    return _UNSEEN.sub(lambda found: _box(found[0]), escape(text))
+    return UNSEEN.sub(lambda found: _box(found[0]), escape(text))
 
 
 def label(token: str) -> str:
@@ -107,12 +107,12 @@ def _places(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
     place: list[str] = []
     end = 0
     for token in tokens:
-        if place and _UNSEEN.search(token):
+        if place and UNSEEN.search(token):
             yield tuple(place)
             place = []
         place.append(token)
         end += len(token)
-        if end in ends or _UNSEEN.search(token):
+        if end in ends or UNSEEN.search(token):
             yield tuple(place)
             place = []
     if place:

@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -89,3 +90,15 @@ def test_a_run_without_a_model(charlm: Charlm, trained: Path) -> None:
         done = charlm("export", "run", "-o", name)
         assert (done.code, done.err) == (4, "Error: run/model.safetensors is missing\n")
     assert [path.name for path in Path().iterdir()] == ["run"]
+
+
+def test_a_page_is_written_and_told_of(charlm: Charlm, trained: Path) -> None:
+    done = charlm("export", trained, "-o", "page.html", "--precision", "int8", "--json")
+    told = json.loads(done.out)
+    assert (done.code, done.err, told["output"]) == (0, "", "page.html")
+    assert told["bytes"] == Path("page.html").stat().st_size
+    assert (told["precision"], told["whole"]) == ("int8", True)
+    assert abs(told["cost"]) < 0.01
+    done = charlm("export", trained, "-o", "page.html", "--force")
+    assert (done.code, done.out) == (0, "page.html\n")
+    assert "weights in float32: " in done.err

@@ -25,7 +25,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag in ("meta", "rect", "link"):
+        if tag in ("meta", "rect", "link", "input"):
             return
         self._open.append(tag)
         self.texts.setdefault(tag, []).append("")

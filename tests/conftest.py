@@ -119,7 +119,7 @@ def tiny_config_fixture() -> Callable[..., Config]:
     return tiny_config
 
 
-@pytest.fixture(name="nonsense")
+@pytest.fixture(name="nonsense", scope="session")
 def nonsense_fixture() -> Callable[..., str]:
     return nonsense
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "Train a model on texts or a corpus.",
     "evaluate": "Score a text: perplexity, bits and nats per character.",
     "generate": "Continue a prefix with text from a model.",
+    "play": "Write a text in turns with a model, at a prompt.",
     "fill": "Fill the gaps of a text with a bidirectional model.",
     "score": "Score each line of a text: bits and nats, as rows or as a heat-map.",
     "compare": "Tell which of two models a text is likelier for, line by line.",

@@ -96,14 +96,18 @@ def engine_of(run: Run, device: str | None = None) -> Engine:
     return TorchStepper(open_model(run, device))
 
 
-def read_prefix(prefix: str, run: Run, on_unknown: str) -> tuple[str, list[int]]:
+def read_prefix(
+    prefix: str, run: Run, on_unknown: str, what: str = "the prefix",
+    instead: str = "add --on-unknown skip or replace",
+) -> tuple[str, list[int]]:  # fmt: skip
     """The prefix as the model reads it, and its ids.
 
-    on_unknown: what to do with what it does not know (`GenerationConfig`). Raises DataError.
+    on_unknown: what to do with what it does not know (`GenerationConfig`). Raises DataError, which
+    calls it `what` and tells what can be done `instead` of leaving that out.
     """
     text = run.vocab.as_read(clean_text(prefix, run.config.text))
     if on_unknown == "error":
-        check_known(text, run, "the prefix", ", or add --on-unknown skip or replace")
+        check_known(text, run, what, f", or {instead}")
     ids = [int(i) for i in run.vocab.encode(text)]
     if on_unknown == "skip":
         ids = [i for i in ids if i != UNK_ID]

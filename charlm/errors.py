@@ -6,7 +6,8 @@ CharlmError           1   a bug, unless it is one of these:
 ├── ModelError        4   a run, a model or a vocabulary that cannot be used
 ├── FileSystemError   5   a disk that is full, read-only or in use
 ├── OutOfMemoryError  6
-└── DivergedError     7   the loss or a gradient became infinite or NaN
+├── DivergedError     7   the loss or a gradient became infinite or NaN
+└── LostRankError     1   another process of the same training is gone
 
 Stopped           128+n   ended by signal n; no error, and so no CharlmError
 
@@ -61,6 +62,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 class DivergedError(CharlmError):
     exit_code = 7
+
+
+class LostRankError(CharlmError):
+    """Whatever ended the other process has its own code."""
 
 
 def need_extra(what: str, *libraries: str) -> None:

@@ -64,8 +64,6 @@ TRAINING = (
          lambda typed, config: config.text.strip_lines and config.text.newlines == "keep"),
     Idle(("text.newlines",), "with --level word, whose words lie between spaces",
          lambda typed, config: config.text.level == "word" and config.text.newlines == "keep"),
-    Idle(("text.strip_lines",), "with --level word, whose words lie between spaces",
-         lambda typed, config: config.text.level == "word"),
     Idle(("text.encoding",), "without a text of yours to read (INPUT)", _reads_no_file),
 )  # fmt: skip
 

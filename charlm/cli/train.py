@@ -26,6 +26,7 @@ from charlm.errors import UsageError
 from charlm.settings import Changes
 
 if TYPE_CHECKING:
+    from charlm.training.distributed import World
     from charlm.training.reports import Prospect
     from charlm.training.session import Result
 
@@ -93,35 +94,53 @@ def train(
     machine and the time; without a limit, that takes ten minutes at most.
 
     Ctrl-C ends the training and keeps the model so far; --resume goes on."""
-    given = given_changes(options, config_file, assignments)
-    flags = {"INPUT": inputs or resume, "--init-from": init_from, "--force": force,
-             "--dry-run": dry_run, "--explain": explain}  # fmt: skip
-    typed = {**typed_settings(options, assignments), **flags}
-    if resume is not None:
-        beside = {"INPUT": inputs, "-o": output, "--init-from": init_from, "--force": force}
-        _refuse_beside(resume, beside)
-        with as_typed(options):
-            _resume(Path(resume), corpus, given, typed, as_json)
+    from charlm.training.distributed import join, leading
+
+    world = join()
+    if world.rank:
+        from charlm.training.following import follow
+
+        follow(world, note)
         return
-    if corpus is not None:
-        raise UsageError("--corpus goes with --resume; to train on a corpus, name it as INPUT")
+    with leading(world):
+        given = given_changes(options, config_file, assignments)
+        beside = {"-o": output, "--init-from": init_from, "--force": force, "--corpus": corpus}
+        flags = {"INPUT": inputs or resume, "--dry-run": dry_run, "--explain": explain, **beside}
+        typed = {**typed_settings(options, assignments), **flags}
+        if resume is not None:
+            _refuse_beside(resume, {"INPUT": inputs, **beside, "--corpus": None})
+            with as_typed(options):
+                _resume(Path(resume), corpus, given, typed, as_json, world)
+        else:
+            _train(inputs, given, typed, options, as_json, world)
+
+
+def _train(
+    inputs: tuple[str, ...], given: Changes, typed: Typed, options: dict[str, Any], as_json: bool,
+    world: "World",
+) -> None:  # fmt: skip
+    """Make a run, and train it."""
     from charlm.training.job import open_job
 
-    begins_with = Path(init_from) if init_from else None
+    if typed["--corpus"] is not None:
+        raise UsageError("--corpus goes with --resume; to train on a corpus, name it as INPUT")
+    begins_with = Path(typed["--init-from"]) if typed["--init-from"] else None
     with as_typed(options):
         job = open_job(
             inputs, given, init_from=begins_with, started=began(),
             refuse=lambda config: refuse_idle(typed, config, OPTIONS),
         )  # fmt: skip
-    if dry_run:
+    output, explain = typed["-o"], typed["--explain"]
+    if typed["--dry-run"]:
         _show_plan(job.prospect(output, Told()), explain, as_json)
     else:
-        _show(job.train(output, Told(explains=explain), replace=force), as_json)
+        told, force = Told(explains=explain), typed["--force"]
+        _show(job.train(output, told, replace=force, world=world), as_json)
 
 
 def _resume(
-    path: Path, corpus: Path | None, given: Changes, typed: Typed, as_json: bool
-) -> None:  # fmt: skip
+    path: Path, corpus: Path | None, given: Changes, typed: Typed, as_json: bool, world: "World"
+) -> None:
     """Go on with a run, under its own settings."""
     from charlm.training.resumed import Resumed
 
@@ -131,7 +150,7 @@ def _resume(
     if typed["--dry-run"]:
         _show_plan(resumed.prospect, explain, as_json)
     else:
-        _show(resumed.train(Told(explains=explain), started=began()), as_json)
+        _show(resumed.train(Told(explains=explain), started=began(), world=world), as_json)
 
 
 def _refuse_beside(resume: str, beside: dict[str, Any]) -> None:

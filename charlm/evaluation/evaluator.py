@@ -11,7 +11,7 @@ from charlm.data.batches import MaskShape, draw_mask
 from charlm.data.vocab import UNK_ID, Ids, Vocab
 from charlm.errors import DataError
 from charlm.evaluation.metrics import Score
-from charlm.evaluation.single_pass import SHORTEST_STREAM, OnScored, SinglePass
+from charlm.evaluation.single_pass import SHORTEST_STREAM, OnScored, SinglePass, Together
 from charlm.model.network import CharLM
 
 STREAMS = 64
@@ -27,24 +27,30 @@ def evaluate(
     streams: int = STREAMS,
     unsettled_tokens: int | None = None,
     on_scored: OnScored = lambda streams, tokens: None,
+    together: Together | None = None,
 ) -> Score:
     """Score `ids` (N,) in order, from a zero state.
 
     unsettled_tokens: a model whose state does not settle must read the text in one stream, which
-    takes several times as long; so many tokens of it are enough then.
+    takes several times as long; so many tokens of it are enough then. together: the processes that
+    share the work, each of which gets the score.
     Raises DataError if there are fewer than two tokens.
     """
     if len(ids) < 2:
         raise DataError(f"the text has {len(ids)} tokens, need at least 2 to score")
     single_pass = SinglePass(model, ids, on_scored)
-    streams = min(streams, single_pass.count // SHORTEST_STREAM)
+    processes = together.size if together else 1
+    streams = min(streams, single_pass.count // processes // SHORTEST_STREAM)
+    if streams < 1:
+        streams, together = 1, None  # too short to be shared
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode(), _in_float32():
-            sums = single_pass.side_by_side(streams) if streams > 1 else None
+            shared = streams > 1 or together is not None
+            sums = single_pass.side_by_side(streams, together) if shared else None
             if sums is None:
-                if streams > 1 and unsettled_tokens is not None:
+                if shared and unsettled_tokens is not None:
                     ids = ids[: unsettled_tokens + 1]
                 sums = single_pass.in_one_stream(len(ids) - 1)
     finally:

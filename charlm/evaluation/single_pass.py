@@ -14,8 +14,9 @@ or number of threads, rounds differently too.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,28 @@ MENDING_SHARE = 0.125
 STREAMS_A_STEP = 4
 
 
+class Together(Protocol):
+    """Processes that read a text together, a section each, one after the other in the text.
+
+    All call the same, in the same order.
+    """
+
+    @property
+    def size(self) -> int: ...
+
+    def share(self, count: int) -> slice:
+        """Of so many places, those of this process."""
+
+    def total(self, figures: Sequence[float]) -> list[float]:
+        """The sums of what they have."""
+
+    def is_any(self, flag: bool) -> bool:
+        """Whether it is so of any."""
+
+    def of_the_one_before(self, tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
+        """What the process of the section before has here; None for the first."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """The streams at one place: their state, and the nats since the mark before."""
@@ -79,22 +102,57 @@ class SinglePass:
         nats, _ = self._read(np.zeros(1, np.int64), 0, count, None, scored=0)
         return _total([nats])
 
-    def side_by_side(self, streams: int) -> Sums | None:
-        """(2,): the sums over all targets; None where the state does not settle."""
-        length = self.count // streams
-        begins = np.arange(streams) * length
+    def side_by_side(self, streams: int, together: Together | None = None) -> Sums | None:
+        """(2,): the sums over all targets; None where the state does not settle.
+
+        together: who reads it with this process, a section each in so many streams.
+        """
+        section = together.share(self.count) if together else slice(0, self.count)
+        first, count = section.start, section.stop - section.start
+        length = count // streams
+        begins = first + np.arange(streams) * length
         course = self._first_course(begins, length)
-        wrong, left = np.arange(1, streams), MENDING_SHARE * self.count
-        while len(wrong):
+        left = self._mended(course, begins, np.arange(1, streams), MENDING_SHARE * count)
+        end = begins[-1:] + length, 0, count - streams * length
+        rest = self._read(*end, _streams(course[-1].state, np.array([streams - 1])))
+        if together:
+            left, rest = self._joined(course, begins, end, rest, left, together)
+        if left < 0:
+            return None
+        sums = _total([*(mark.nats for mark in course), rest[0]])
+        return np.array(together.total(sums.tolist())) if together else sums
+
+    def _mended(self, course: list[Mark], begins: Rows, wrong: Rows, left: float) -> float:
+        """Mend the streams `wrong`, and those after them that this makes wrong; the time left."""
+        while len(wrong) and left >= 0:
             before = _streams(course[-1].state, wrong - 1)
             wrong, left = self._mend(course, begins, wrong, before, left)
-            if left < 0:
-                return None
-            wrong = wrong[wrong < streams - 1] + 1
-        # What the streams of one length left over, from where the last of them ended.
-        last = _streams(course[-1].state, np.array([streams - 1]))
-        rest, _ = self._read(begins[-1:] + length, 0, self.count - streams * length, last)
-        return _total([*(mark.nats for mark in course), rest])
+            wrong = wrong[wrong < len(begins) - 1] + 1
+        return left
+
+    def _joined(
+        self, course: list[Mark], begins: Rows, end: tuple[Rows, int, int],
+        rest: tuple[Sums, State], left: float, together: Together,
+    ) -> tuple[float, tuple[Sums, State]]:  # fmt: skip
+        """Mend the first stream from where the section before ended, until all sections agree.
+
+        -> the time left, less than none for all where it is for one; the nats and the last state
+        of what the streams left over (`end`).
+        """
+        while not together.is_any(left < 0):
+            before = together.of_the_one_before(_parts(rest[1]))
+            changed = np.empty(0, np.int64)
+            if before is not None:
+                first = np.zeros(1, np.int64)
+                state = before[0] if len(before) == 1 else (before[0], before[1])
+                changed, left = self._mend(course, begins, first, state, left)
+            if len(changed) and left >= 0:
+                wrong = changed[changed < len(begins) - 1] + 1
+                left = self._mended(course, begins, wrong, left)
+                rest = self._read(*end, _streams(course[-1].state, np.array([len(begins) - 1])))
+            if not together.is_any(len(changed) > 0):
+                break
+        return (-1.0 if together.is_any(left < 0) else left), rest
 
     def _first_course(self, begins: Rows, length: int) -> list[Mark]:
         course, place, state = list[Mark](), 0, None

@@ -18,6 +18,7 @@ from charlm.errors import OutOfMemoryError, is_out_of_memory
 from charlm.model.cells import State
 from charlm.model.device import in_precision
 from charlm.model.network import CharLM, carry, join_states, map_state, with_dropout
+from charlm.training.distributed import Alone, World
 from charlm.training.losses import Counts, make_loss
 
 # Nats, the gradient of each parameter, the state after.
@@ -30,11 +31,15 @@ class Gradient:
     The gradient is left with the model's parameters, in place of what is there. The streams are
     taken in `parts`, and what they give is added up in their order; as many as
     `config.training.parts` are worked on side by side. Where the memory does not hold them, they
-    are one after the other, and then twice as many each time.
+    are one after the other, and then twice as many each time. Where several processes train
+    together (`world`), each takes its share of the streams.
     """
 
-    def __init__(self, model: CharLM, config: Config, counts: Counts) -> None:
+    def __init__(
+        self, model: CharLM, config: Config, counts: Counts, world: World | None = None
+    ) -> None:
         """counts: of each symbol in the text."""
+        self.world = world or Alone()
         self._loss = make_loss(model, config.training, counts)
         self.model, self.config = model, config
         self.parts = config.training.parts
@@ -48,23 +53,28 @@ class Gradient:
         while True:
             self.model.zero_grad()
             try:
-                return self._of_parts(batch, state, step)
+                found = self._of_parts(batch, state, step)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
+            else:
+                return self._of_all(batch, *found)
             # Here, where the error and all that it holds on to is gone.
             if self._workers:
                 self._workers = None
                 continue
             self.parts *= 2
-            if self.parts > batch.inputs.shape[1]:
+            if self.parts > len(self._columns(batch)):
                 raise OutOfMemoryError(
                     f"out of memory at step {step}, with one stream at a time: lower --seq-len "
                     f"({self.config.training.seq_len}) or --hidden-size "
                     f"({self.config.model.hidden_size})"
                 )
 
-    def _of_parts(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
+    def _of_parts(
+        self, batch: Batch, state: State | None, step: int
+    ) -> tuple[float, Sequence[State]]:
+        """The nats of this process's streams, and the states that they are left in."""
         nats, states = 0.0, []
         # Drawn here, in one order, whichever part is the first to be at work.
         dropout = self.model.draw_dropout(batch.inputs.shape[1])
@@ -76,7 +86,26 @@ class Gradient:
             nats += its_nats
             states.append(after)
             self._add(gradients)
-        return nats, join_states(states)
+        return nats, states
+
+    def _of_all(self, batch: Batch, nats: float, states: Sequence[State]) -> tuple[float, State]:
+        """The sums over all processes: nats, gradients, and, each stream being one's, states."""
+        if self.world.size == 1:
+            return nats, join_states(states)
+        streams = batch.inputs.shape[1]
+        model = self.config.model
+        layers = model.num_layers * model.directions
+        widths = [model.output_size, model.hidden_size][: 2 if model.rnn_type == "lstm" else 1]
+        whole = [self.model.head.weight.new_zeros(layers, streams, width) for width in widths]
+        if states:
+            own = join_states(states)
+            for part, known in zip(whole, own if isinstance(own, tuple) else (own,), strict=True):
+                part[:, self.world.share(streams)] = known
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.world.add_up([*(p.grad for p in self._parameters if p.grad is not None), *whole])
+        return self.world.total([nats])[0], whole[0] if len(whole) == 1 else (whole[0], whole[1])
 
     def _map(self, part: Callable[[slice], Part], columns: Sequence[slice]) -> Iterator[Part]:
         """What each part gives, in their order; when it ends, by an error too, all have ended."""
@@ -109,8 +138,11 @@ class Gradient:
             places.add(gradient.data_ptr())
 
     def _columns(self, batch: Batch) -> list[slice]:
-        """The streams of each part."""
+        """The streams of each part; of this process's share of them."""
         streams = np.arange(batch.inputs.shape[1])
+        streams = streams[self.world.share(len(streams))]
+        if not len(streams):
+            return []
         parts = np.array_split(streams, min(self.parts, len(streams)))
         return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
 
@@ -139,7 +171,7 @@ class Gradient:
         if state is None or not carried.any():
             # None goes on, and windows drawn at random may also be fewer than those before.
             return None
-        if self.parts > 1:
+        if self.parts > 1 or self.world.size > 1:
             state = map_state(state, lambda part: part[:, columns].contiguous())
         if carried.all():
             return state

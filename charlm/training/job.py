@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from charlm.run import CONFIG, Run, open_run
 from charlm.settings import Changes, merged, resolved
 from charlm.storage.folders import try_output
 from charlm.training.ahead import import_ahead
+from charlm.training.distributed import Alone, World
 from charlm.training.new_run import make_run, resuming
 from charlm.training.reports import Prospect, Reports
 
@@ -53,21 +55,26 @@ class Job:
         """What would be trained, and nothing done. output: the run's folder, if it is named."""
         import_ahead("torch")
         check_tensorboard(self.given)
-        _, remembered, prospect = self._planned(output or self._free_name(), reports)
+        _, remembered, prospect = self._planned(output or self._free_name(), reports, Alone())
         _note_recalled(remembered, reports)
         return prospect
 
-    def train(self, output: Path | None, reports: Reports, *, replace: bool = False) -> "Result":
+    def train(
+        self, output: Path | None, reports: Reports, *, replace: bool = False,
+        world: World | None = None,
+    ) -> "Result":  # fmt: skip
         """Measure the text, choose what was left open, make the run, train it.
 
         output: the run's folder, made whole or not at all; without one, runs/NAME, or the next name
-        that is free. replace: the run that is there.
+        that is free. replace: the run that is there. world: who trains with this process, and
+        follows it.
         """
+        world = world or Alone()
         import_ahead("torch")
         place = output or self._free_name()
         check_tensorboard(self.given)
         try_output(place, replace=replace, marks=(CONFIG,), instead=resuming(place))
-        measured, remembered, prospect = self._planned(place, reports)
+        measured, remembered, prospect = self._planned(place, reports, world)
         config = prospect.config
         reports.planned(prospect)
         _note_recalled(remembered, reports)
@@ -82,12 +89,16 @@ class Job:
             return train_run(
                 output, config, self.start_run,
                 started=self.started, locked_already=True, reports=reports, speed=prospect.speed,
+                world=world,
             )  # fmt: skip
 
-    def _planned(self, place: Path, reports: Reports) -> tuple[Measured, "Remembered", Prospect]:
+    def _planned(
+        self, place: Path, reports: Reports, world: World
+    ) -> tuple[Measured, "Remembered", Prospect]:
         """place: where the run will be, beside which speeds are remembered."""
         measured = self._measured(reports)
         check_sample_prefix(self.config, measured.vocab)
+        from charlm.training.following import measuring
         from charlm.training.planner import plan
         from charlm.training.remembered import Remembered
 
@@ -101,7 +112,8 @@ class Job:
         found = plan(
             self.config, given, train_tokens=measured.sizes["train"],
             vocab_size=len(measured.vocab), elapsed=lambda: time.perf_counter() - self.started,
-            remembered=remembered, known=self._known(measured.vocab),
+            remembered=remembered if world.size == 1 else None,
+            known=self._known(measured.vocab), measuring=partial(measuring, world),
         )  # fmt: skip
         prospect = Prospect(
             self.name, found.config, measured.sizes, len(measured.vocab), found.epochs, found.speed

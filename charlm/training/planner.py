@@ -55,13 +55,14 @@ def plan(
     speed: Measure | None = None,
     remembered: Remembered | None = None,
     known: float = 0.0,
+    measuring: Callable[[int, float], Measure] = Speed,
 ) -> Plan:
     """Choose all that was not given.
 
     elapsed: seconds of the training's time that are over. speed: what measures, `Speed` unless the
-    tests bring their own. remembered: what was measured before. known: the share of the text that
-    is of symbols which the weights to begin with have learned. Of one that reads both ways only the
-    machine's side is chosen.
+    tests bring their own; measuring: what makes one, for so many symbols and seconds. remembered:
+    what was measured before. known: the share of the text that is of symbols which the weights to
+    begin with have learned. Of one that reads both ways only the machine's side is chosen.
     Raises UsageError for a precision, threads or parts that were given and are not to be had, and
     OutOfMemoryError for sizes.
     """
@@ -75,7 +76,7 @@ def plan(
         training = config.training
         seconds = training.time or most_seconds(training)
         left = MEASURING * max(0.0, seconds - elapsed())
-        speed = Speed(vocab_size, min(MOST_MEASURING, left))
+        speed = measuring(vocab_size, min(MOST_MEASURING, left))
     if remembered:
         speed = remembered.or_measured(speed)
     found = _planned(config, given, train_tokens, vocab_size, elapsed, speed)

@@ -7,6 +7,7 @@ from charlm.errors import UsageError
 from charlm.run import Run, open_run
 from charlm.settings import Changes, configured
 from charlm.training.checkpoint import find_checkpoint
+from charlm.training.distributed import World
 from charlm.training.job import check_sample_prefix, check_tensorboard
 from charlm.training.planner import check_machine
 from charlm.training.reports import Prospect, Reports
@@ -46,14 +47,16 @@ class Resumed:
         name = self._run.corpus_record.get("name") or self._run.path.name
         self.prospect = Prospect(name, config, sizes, len(self._run.vocab))
 
-    def train(self, reports: Reports, *, started: float) -> Result:
-        """Go on. started: when the command began (`time.perf_counter`)."""
+    def train(self, reports: Reports, *, started: float, world: World | None = None) -> Result:
+        """Go on. started: when the command began (`time.perf_counter`). world: who trains with this
+        process, and follows it."""
         reports.planned(self.prospect)
         checkpoint = self._chosen or find_checkpoint(self._run.path)
         reports.opened(self._run)
         return train_run(
             self._run.path, self.prospect.config,
             checkpoint=checkpoint, started=started, corpus=self._corpus, reports=reports,
+            world=world,
         )  # fmt: skip
 
 

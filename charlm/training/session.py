@@ -5,12 +5,14 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from signal import Signals
+from signal import SIGTERM, Signals
 from typing import Any
+
+import torch
 
 from charlm.config import Config
 from charlm.data.record import about_text, corpus_record
-from charlm.errors import ModelError, Stopped, typed
+from charlm.errors import LostRankError, ModelError, Stopped, typed
 from charlm.evaluation.advice import advice
 from charlm.evaluation.metrics import Score
 from charlm.model.device import computing, conditions, pick_device, trains_in, usable_cores
@@ -33,6 +35,8 @@ from charlm.training.checkpoint import (
     open_checkpoint,
     restore_trainer,
 )
+from charlm.training.distributed import Alone, World
+from charlm.training.following import lead, lost
 from charlm.training.limits import StepLimit, limits_of, seconds_left
 from charlm.training.origin import Memory, Origin
 from charlm.training.recorder import Recorder, score_facts
@@ -118,6 +122,7 @@ def train_run(
     locked_already: bool = False,
     reports: Reports,
     speed: float | None = None,
+    world: World | None = None,
 ) -> Result:
     """Train the run at `path`, as made by `save_run`.
 
@@ -125,10 +130,12 @@ def train_run(
     started: when the command began (`time.perf_counter`). corpus: where the run's corpus is now,
     where the user says so. locked_already: the caller has the run's lock, and keeps it.
     reports: is told how it goes.
-    speed: tokens a second that it is expected to train on.
-    Raises Stopped, all saved, where a signal ended the training early.
+    speed: tokens a second that it is expected to train on. world: who trains with this process.
+    Raises LostRankError where one of them is gone, and Stopped where a signal ended the
+    training early; all is saved.
     """
     started = time.perf_counter() if started is None else started
+    world = world or Alone()
     lock = nullcontext() if locked_already else locked(path)
     threads = config.training.threads
     if threads is not None:
@@ -146,16 +153,27 @@ def train_run(
             trainer, recorder = _begun(run, config, origin, reports, started, speed)
         try:
             if not trainer.finished:
+                if world.size > 1:
+                    each = torch.get_num_threads()
+                    recorder.progress.note(
+                        f"{world.size} processes, {each} thread{'s' * (each > 1)} each"
+                    )
+                lead(world, path, trainer)
                 trainer.fit(recorder, lambda: signals.received is not None)
+                world.training = False
                 recorder.finish(trainer)
+        except LostRankError as error:
+            recorder.checkpoint_due(trainer)  # the last whole step
+            raise LostRankError(lost(error, path)) from None
         finally:
             recorder.progress.close()
-        if origin and signals.received is None:
+        received = signals.received or (SIGTERM if trainer.was_stopped else None)
+        if origin and received is None:
             memory = origin.memory(open_run(path, corpus))
-    if signals.received is not None:
+    if received is not None:
         raise Stopped(
-            signals.received,
-            f"stopped by {Signals(signals.received).name} after step {trainer.done} of "
+            received,
+            f"stopped by {Signals(received).name} after step {trainer.done} of "
             f"{trainer.limit.total}; go on with charlm train --resume {typed(path)}",
             saved=True,
         )

@@ -16,6 +16,7 @@ from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.device import check_precision, conditions, pick_device
 from charlm.model.network import CharLM, freeze, other_weights
+from charlm.training.distributed import World
 from charlm.training.frequencies import counts_of, log_frequencies
 from charlm.training.gradient import Gradient
 from charlm.training.last_epoch import LastEpoch
@@ -67,6 +68,7 @@ class Trainer:
     model, optimizer, gradient, batches, validator: what it works with
     done, tokens, state, best: how far it is (`done` in steps); `limit`: how far it is to go
     last_milestone, last_validation: the steps of them
+    world: who trains with it, from the same step; was_stopped: whether one of them was asked to
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Trainer:
         self.gradient = Gradient(self.model, config, counts)
         self.batches = make_batches(config, corpus)
         self.validator = Validator(config, corpus)
+        self.was_stopped = False
         self.done = self.tokens = 0
         self.state: State | None = None
         self.best = Best()
@@ -132,6 +135,14 @@ class Trainer:
             look_steps(extent.look, self.tokens_per_step), seconds(extent.look),
             seconds(extent.last) if validator.provisional else 0.0,
         )  # fmt: skip
+
+    @property
+    def world(self) -> World:
+        return self.gradient.world
+
+    @world.setter
+    def world(self, world: World) -> None:
+        self.gradient.world = world
 
     def step(self, batch: Batch) -> float:
         """One update of the weights; the loss before it, in nats per token.
@@ -174,7 +185,7 @@ class Trainer:
         """
         limit, last_save = self.limit, time.perf_counter()
         self.model.train()
-        while self.done < limit.total and not self.gave_up and not stopped():
+        while self.done < limit.total and not self.gave_up and not self._is_stopped(stopped):
             parts = self.gradient.parts
             loss = self.step(self.batches[self.done])
             if self.gradient.parts > parts:
@@ -183,10 +194,10 @@ class Trainer:
                     f"trained in {self.gradient.parts} parts from here on, which is slower"
                 )
             limit.after_step(self.done)
+            milestone = self._reached_milestone()
             watcher.stepped(self, loss)
             if self.done >= limit.total:
                 break
-            milestone = self._reached_milestone()
             looking = self._due(self.config.training.eval_every, milestone)
             late = time.perf_counter() - last_save > SECONDS_BETWEEN_SAVES
             with limit.elsewhere(looking=looking):
@@ -199,7 +210,7 @@ class Trainer:
                 if due and not self.gave_up:
                     watcher.checkpoint_due(self)
                     last_save = time.perf_counter()
-        if not stopped() and self.last_validation != self.done:
+        if not self._is_stopped(stopped) and self.last_validation != self.done:
             self.validate(watcher)
         if self.finished:
             self.conclude(watcher)
@@ -210,10 +221,18 @@ class Trainer:
 
     def _reached_milestone(self) -> bool:
         """Milestones part the training into equal stretches, with a look at the end of each."""
-        if self.done - self.last_milestone < self.limit.total / (self.limit.looks + 1):
-            return False
-        self.last_milestone = self.done
-        return True
+        limit = self.limit
+        due = self.done - self.last_milestone >= limit.total / (limit.looks + 1)
+        total, reached = self.world.first([limit.total, due])
+        limit.total = int(total)
+        if reached and self.done < limit.total:
+            self.last_milestone = self.done
+        return bool(reached)
+
+    def _is_stopped(self, stopped: Callable[[], bool]) -> bool:
+        """Whether any process was asked to stop."""
+        self.was_stopped = self.world.is_any(stopped())
+        return self.was_stopped
 
     @property
     def gave_up(self) -> bool:
@@ -244,11 +263,12 @@ class Trainer:
             return
         self.last_validation = self.done
         looked_at = self.validator.extent.look
-        score = self.validator.look(self.model)
+        score = self.validator.look(self.model, self.world)
         if self.validator.extent.look != looked_at and self.best.step:
             # What was best is put beside it on the same tokens.
-            with other_weights(self.model, watcher.kept()):
-                self.best.nats_per_token = self.validator.look(self.model).nats_per_token
+            with other_weights(self.model, self.world.from_the_first(watcher.kept())):
+                before = self.validator.look(self.model, self.world)
+            self.best.nats_per_token = before.nats_per_token
         watcher.validated(self, score, self.best.take(score, self.done))
 
     def conclude(self, watcher: Watcher) -> None:
@@ -256,8 +276,8 @@ class Trainer:
         if not (self.validates and self.validator.provisional and self.best.step):
             return
         kept = None if self.best.step == self.done else watcher.kept()
-        with other_weights(self.model, kept):
-            score = self.validator.last(self.model)
+        with other_weights(self.model, self.world.from_the_first(kept)):
+            score = self.validator.last(self.model, self.world)
         watcher.concluded(self, score)
 
     def resume_point(self, **of_the_command: Any) -> ResumePoint:

@@ -11,6 +11,7 @@ from charlm.data.vocab import Ids, Vocab
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
 from charlm.model.network import CharLM
+from charlm.training.distributed import World
 from charlm.training.looks import Extent
 
 # A validation of a model whose state does not settle has no streams to be quick with: it, and those
@@ -39,14 +40,20 @@ class Best:
         return False
 
 
-def validation_score(model: CharLM, ids: Ids, vocab: Vocab, config: Config) -> Score:
-    """The score of ids (N,) as validations have it: masked, of a model that reads both ways."""
+def validation_score(
+    model: CharLM, ids: Ids, vocab: Vocab, config: Config, world: World | None = None
+) -> Score:
+    """The score of ids (N,) as validations have it: masked, of a model that reads both ways.
+
+    world: who shares the work.
+    """
     training = config.training
     if config.model.bidirectional:
         return evaluate_masked(
             model, ids, vocab, window=training.seq_len, mask=mask_shape(training)
         )
-    return evaluate(model, ids, vocab, unsettled_tokens=UNSETTLED_TOKENS)
+    together = world if world and world.size > 1 else None
+    return evaluate(model, ids, vocab, unsettled_tokens=UNSETTLED_TOKENS, together=together)
 
 
 class Validator:
@@ -73,20 +80,20 @@ class Validator:
         last = min(extent.last, len(self._ids))
         self.extent = Extent(min(extent.look, last), last)
 
-    def look(self, model: CharLM) -> Score:
-        """The score of the weights of the moment."""
-        score = self._score(model, self.extent.look)
+    def look(self, model: CharLM, world: World) -> Score:
+        """The score of the weights of the moment. world: who shares the work."""
+        score = self._score(model, self.extent.look, world)
         if not score.masked and score.tokens + 1 < self.extent.look:
             # From here on as much for every validation, so that they can be compared.
             self.extent = Extent(score.tokens + 1, score.tokens + 1)
         return score
 
-    def last(self, model: CharLM) -> Score:
+    def last(self, model: CharLM, world: World) -> Score:
         """The score of the weights that were kept."""
-        return self._score(model, self.extent.last)
+        return self._score(model, self.extent.last, world)
 
-    def _score(self, model: CharLM, tokens: int) -> Score:
-        return validation_score(model, self._ids[:tokens], self._vocab, self._config)
+    def _score(self, model: CharLM, tokens: int, world: World) -> Score:
+        return validation_score(model, self._ids[:tokens], self._vocab, self._config, world)
 
     def is_of_all(self, score: Score) -> bool:
         """Whether a score is of the whole validation part."""

@@ -40,7 +40,6 @@ CASES = [
     ("data.vocab", ["--vocab", "v.json"], ["--init-from"], "with --init-from, whose vocabulary"),
     ("text.newlines", ["--newlines", "keep"], ["--strip-lines"], "with --strip-lines"),
     ("text.newlines", ["--newlines", "keep"], ["--level", "word"], "with --level word"),
-    ("text.strip_lines", ["--strip-lines"], ["--level", "word"], "with --level word"),
     ("text.encoding", ["--encoding", "latin-1"], ["no text"], "without a text of yours"),
 ]  # fmt: skip
 

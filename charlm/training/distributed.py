@@ -1,0 +1,132 @@
+"""Several processes that train one model together, begun by `torchrun`. All that knows of ranks.
+
+Each rank reads every batch and computes the gradient of its share of the streams; one sum over all
+ranks makes of it the gradient of the batch, and the state that the batch left behind. So after a
+step every rank has all there is to save, and no other number of ranks would have it otherwise. What
+clocks and signals say may differ between them: there the first has the word.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from charlm.config import Config
+from charlm.errors import LostRankError
+from charlm.settings import configured
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class World(Protocol):
+    """Who trains together. rank: which of the `size` processes this is; the first has the word.
+
+    speaks: whether this one tells what befell all. training: whether the others are, and do not
+    wait for what the first says.
+    """
+
+    training: bool
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def speaks(self) -> bool: ...
+
+    def share(self, streams: int) -> slice:
+        """Of so many streams, those of this rank."""
+
+    def add_up(self, tensors: "Sequence[Tensor]") -> None:
+        """Make each, in place, the sum of those that all ranks have."""
+
+    def total(self, figures: Sequence[float]) -> list[float]:
+        """The sums of what the ranks have."""
+
+    def first(self, figures: Sequence[float]) -> list[float]:
+        """What the first rank has."""
+
+    def is_any(self, flag: bool) -> bool:
+        """Whether it is so of any rank."""
+
+    def least(self, figure: float) -> float:
+        """The least of what the ranks have."""
+
+    def of_the_one_before(self, tensors: "Sequence[Tensor]") -> "Sequence[Tensor] | None":
+        """What the rank before this one has here; None for the first."""
+
+    def from_the_first(self, value: Any) -> Any:
+        """What the first rank has, of any type, however long it takes to have it."""
+
+    def leave(self) -> None:
+        """The end, for all."""
+
+
+class Alone:
+    """The only process."""
+
+    rank, size, speaks = 0, 1, True
+    training = False
+
+    def share(self, streams: int) -> slice:
+        return slice(0, streams)
+
+    def add_up(self, tensors: "Sequence[Tensor]") -> None:
+        pass
+
+    def total(self, figures: Sequence[float]) -> list[float]:
+        return [*figures]
+
+    def first(self, figures: Sequence[float]) -> list[float]:
+        return [*figures]
+
+    def is_any(self, flag: bool) -> bool:
+        return flag
+
+    def least(self, figure: float) -> float:
+        return figure
+
+    def of_the_one_before(self, tensors: "Sequence[Tensor]") -> "Sequence[Tensor] | None":
+        return None
+
+    def from_the_first(self, value: Any) -> Any:
+        return value
+
+    def leave(self) -> None:
+        pass
+
+
+@contextmanager
+def leading(world: World) -> Iterator[None]:
+    """The first process's work, while the others follow. Whatever ends it ends them, in silence."""
+    try:
+        yield
+    except BaseException:
+        if not world.training:
+            with suppress(LostRankError):
+                world.from_the_first(None)
+        raise
+    world.from_the_first(None)
+    world.leave()
+
+
+def join() -> World:
+    """All processes of this training, where `torchrun` began several; else the only one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return Alone()
+    from charlm.training.process_group import Ranks
+
+    return Ranks()
+
+
+def on_own_device(config: Config) -> Config:
+    """The config with the GPU of this process, where those of a machine have one each."""
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    if not number or config.training.device not in ("auto", "cuda"):
+        return config
+    import torch
+
+    if not torch.cuda.is_available():
+        return config
+    return configured(config, {"training": {"device": f"cuda:{number}"}})

@@ -1,0 +1,129 @@
+"""What the first of several processes asks of the others, and how they follow it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+from charlm.config import Config
+from charlm.data.corpus import open_corpus
+from charlm.errors import DivergedError, LostRankError, Stopped, typed
+from charlm.evaluation.metrics import Score
+from charlm.model.device import computing
+from charlm.settings import configured
+from charlm.storage.tensors import Arrays
+from charlm.training.checkpoint import Checkpoint, restore_trainer, state_arrays
+from charlm.training.distributed import World, on_own_device
+from charlm.training.resume_point import ResumePoint
+from charlm.training.signals import StopSignals
+from charlm.training.speed import Measure, Speed
+from charlm.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Measure the speed of configs from here on: see `Speed`."""
+
+    vocab_size: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """Train from where the first process is. run: its folder, for messages."""
+
+    run: Path
+    config: Config
+    corpus: Path
+    arrays: Arrays
+    point: ResumePoint
+
+
+def measuring(world: World, vocab_size: int, seconds: float) -> Measure:
+    """What the first process measures by: all at once, and the slowest counts."""
+    own = Speed(vocab_size, seconds)
+    if world.size == 1:
+        return own
+    world.from_the_first(Measuring(vocab_size, seconds))
+
+    def speed(config: Config) -> float | None:
+        return _together(world, own, world.from_the_first(config))
+
+    return speed
+
+
+def _together(world: World, own: Measure, config: Config) -> float | None:
+    """Tokens a second of all, each with its share of the streams; None where one has no speed."""
+    share = max(1, config.training.batch_size // world.size)
+    mine = own(on_own_device(configured(config, {"training": {"batch_size": share}})))
+    return world.least(mine or 0.0) * world.size or None
+
+
+def lead(world: World, run: Path, trainer: Trainer) -> None:
+    """Have all the others train beside this trainer, which is at its first step."""
+    if world.size > 1:
+        corpus = trainer.corpus.folder.resolve()
+        point, arrays = trainer.resume_point(), state_arrays(trainer)
+        world.from_the_first(Training(run, trainer.config, corpus, arrays, point))
+        world.training = True
+    trainer.world = world
+
+
+def follow(world: World, say: Callable[[str], None]) -> None:
+    """Do as the first process says, until it is over; nothing is written. say: tells what the first
+    does not live to tell. Raises SystemExit where it does not end well."""
+    run: Path | None = None
+    # torchrun sends a signal wherever a process is gone.
+    with StopSignals(Path(), lambda message: None) as signals:
+        try:
+            own: Measure | None = None
+            while (order := world.from_the_first(None)) is not None:
+                if isinstance(order, Measuring):
+                    own = Speed(order.vocab_size, order.seconds)
+                elif isinstance(order, Training):
+                    run = order.run
+                    _train(world, order, signals)
+                elif own is not None:
+                    _together(world, own, order)
+        except LostRankError as error:
+            if world.speaks:
+                say(f"Error: {lost(error, run)}")
+            raise SystemExit(error.exit_code) from None
+        except (DivergedError, Stopped) as error:
+            raise SystemExit(error.exit_code) from None
+    world.leave()
+
+
+def _train(world: World, order: Training, signals: StopSignals) -> None:
+    config = on_own_device(order.config)
+    # Its clock is the first process's.
+    point = replace(order.point, planned=True)
+    with computing(config.training.threads):
+        trainer = Trainer(config, open_corpus(order.corpus), before=point)
+        restore_trainer(Checkpoint(order.run, order.arrays, point), trainer)
+        trainer.world = world
+        trainer.fit(_Bystander(), lambda: signals.received is not None)
+    if trainer.was_stopped:
+        raise Stopped(signals.received or SIGTERM, "")
+
+
+def lost(error: LostRankError, run: Path | None) -> str:
+    """What to do where a process is gone, in a line."""
+    if run is None:
+        return f"{error}, before the training began"
+    return f"{error}; charlm train --resume {typed(run)} goes on from the last resume point"
+
+
+class _Bystander:
+    """A `Watcher` that keeps nothing: the first process does."""
+
+    def stepped(self, trainer: Trainer, loss: float) -> None: ...
+    def warned(self, message: str) -> None: ...
+    def validated(self, trainer: Trainer, score: Score, best: bool) -> None: ...
+    def concluded(self, trainer: Trainer, score: Score) -> None: ...
+    def checkpoint_due(self, trainer: Trainer) -> None: ...
+    def sample_due(self, trainer: Trainer) -> None: ...
+
+    def kept(self) -> dict[str, Any]:
+        return {}

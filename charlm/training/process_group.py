@@ -1,0 +1,161 @@
+"""The processes of a `torchrun`, by torch's own groups: gloo for processors, NCCL for GPUs."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from charlm.errors import LostRankError
+from charlm.model.device import usable_cores
+
+# A rank that is gone without a word is waited for so long; one that was killed is missed at once.
+PATIENCE = timedelta(seconds=45)
+# What the first rank does before training, such as to prepare a corpus, the others wait for.
+PREPARING = timedelta(days=7)
+# Of processes that are to end, because torchrun is gone.
+SECONDS_TO_END = 45.0
+# So long after a loss, who is left is known.
+SECONDS_TO_BE_MISSED = 4.0
+
+
+class Ranks:
+    """The processes of a `torchrun`.
+
+    Every method but `share` is called by all of them, in the same order, and raises LostRankError
+    where one is gone.
+    """
+
+    def __init__(self) -> None:
+        torch.set_num_threads(_threads())
+        self._abandoned = False
+        threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
+        dist.init_process_group("gloo", timeout=PREPARING)
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.training = False
+        # Figures go by the processors, wherever the tensors are: no GPU is waited for.
+        self._figures = dist.new_group(backend="gloo", timeout=PATIENCE)
+        self._tensors: dict[str, dist.ProcessGroup] = {"cpu": self._figures}
+        self._places: list[tuple[str, int]] = [("", 0)] * self.size
+        with self._losing_none():
+            dist.all_gather_object(self._places, (socket.gethostname(), os.getpid()))
+
+    def share(self, streams: int) -> slice:
+        begin, end = (streams * k // self.size for k in (self.rank, self.rank + 1))
+        return slice(begin, end)
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        # One buffer: one exchange, and one order of the sums.
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        with self._losing_none():
+            dist.all_reduce(flat, group=self._on(flat.device))
+        for tensor, added in zip(tensors, _pieces(flat, tensors), strict=True):
+            tensor.copy_(added)
+
+    def total(self, figures: Sequence[float]) -> list[float]:
+        return self._reduced(figures, dist.ReduceOp.SUM)
+
+    def first(self, figures: Sequence[float]) -> list[float]:
+        return self.total(figures if self.rank == 0 else [0.0] * len(figures))
+
+    def is_any(self, flag: bool) -> bool:
+        return bool(self._reduced([float(flag or self._abandoned)], dist.ReduceOp.MAX)[0])
+
+    def least(self, figure: float) -> float:
+        return self._reduced([figure], dist.ReduceOp.MIN)[0]
+
+    def of_the_one_before(self, tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        found = [torch.empty_like(flat) for _ in range(self.size)]
+        with self._losing_none():
+            dist.all_gather(found, flat, group=self._on(flat.device))
+        if not self.rank:
+            return None
+        return _pieces(found[self.rank - 1], tensors)
+
+    def from_the_first(self, value: Any) -> Any:
+        found = [value]
+        with self._losing_none():
+            dist.broadcast_object_list(found)
+        return found[0]
+
+    def _watch(self, agent: int) -> None:
+        """Have all stop once `agent`, the torchrun that began this process, is gone."""
+        while os.getppid() == agent:
+            time.sleep(1.0)
+        self._abandoned = True
+        time.sleep(SECONDS_TO_END)
+        os._exit(128 + signal.SIGTERM)
+
+    def leave(self) -> None:
+        """The end, for all."""
+        dist.destroy_process_group()
+
+    def _reduced(self, figures: Sequence[float], by: dist.ReduceOp.RedOpType) -> list[float]:
+        found = torch.tensor(figures, dtype=torch.float64)
+        with self._losing_none():
+            dist.all_reduce(found, by, group=self._figures)
+        return found.tolist()
+
+    def _on(self, device: torch.device) -> dist.ProcessGroup:
+        """Those who exchange tensors of a device."""
+        if device.type not in self._tensors:
+            self._tensors[device.type] = dist.new_group(backend="nccl", timeout=PATIENCE)
+        return self._tensors[device.type]
+
+    @contextlib.contextmanager
+    def _losing_none(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # torch's own for connections and for time
+            raise LostRankError("another process of the training is gone") from error
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this rank tells what befell all: it is the first of those on its machine that
+        are left, and the first of all is not elsewhere."""
+        here, _ = self._places[self.rank]
+        before = self._places[: self.rank]
+        if self._places[0][0] != here:
+            return False
+        until = time.monotonic() + SECONDS_TO_BE_MISSED
+        while any(host == here and _is_running(pid) for host, pid in before):
+            # One that was killed is there until torchrun has looked.
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
+        return True
+
+
+def _pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """What lies in a row, in the shapes of others."""
+    ends = np.cumsum([tensor.numel() for tensor in like])
+    return [
+        flat[end - tensor.numel() : end].view_as(tensor)
+        for tensor, end in zip(like, ends, strict=True)
+    ]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _threads() -> int:
+    """Of each process: torchrun gives them one, whatever there is."""
+    given = os.environ.get("OMP_NUM_THREADS", "1")
+    if given != "1":
+        return torch.get_num_threads()
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

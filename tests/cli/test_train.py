@@ -340,7 +340,7 @@ def test_verse_stays_verse(charlm, tmp_path: Path, tiny_options: list[str]) -> N
         "to be, or not\nto (be\n"
     )
     refused = charlm("train", "a.txt", "--split-punctuation")
-    assert refused.err == ("Error: text.split_punctuation goes with words: add --level word\n")
+    assert refused.err == ("Error: --split-punctuation goes with words: add --level word\n")
 
 
 def test_a_run_of_words_of_an_older_charlm_reads_as_it_did(

@@ -178,10 +178,11 @@ def test_a_text_may_be_cleaned_otherwise(charlm, trained: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--hidden-size", 99], 2, "model.hidden_size is 99, but 16 in {run}"),
-        (["--tied"], 2, "model.tied needs model.embedding_size (8) equal to model.hidden_size "
+        (["--hidden-size", 99], 2, "--hidden-size is 99, but 16 in {run}"),
+        (["--tied"], 2, "--tied needs model.embedding_size (8) equal to model.hidden_size "
          "(16)"),
-        (["--vocab", "v.json"], 2, "--vocab: the vocabulary is that of --init-from's run"),
+        (["--vocab", "v.json"], 2, "--vocab does nothing with --init-from, whose vocabulary it "
+         "has: drop it"),
         (["--level", "word"], 4, "{run} reads characters, this text is cut into words with line "
          "breaks apart: it knows none of these"),
         (["--freeze", "all"], 2, "Invalid value for '--freeze': 'all' is not one of 'none', "
@@ -199,5 +200,5 @@ def test_what_cannot_go_on_is_told_in_a_line(
 def test_there_is_nothing_to_freeze_in_a_new_model(charlm, text_file: Path) -> None:
     refused = charlm("train", text_file, "--freeze", "recurrent")
     assert (refused.code, refused.err) == (
-        2, "Error: training.freeze keeps what another model has learned: add --init-from RUN\n"
+        2, "Error: --freeze keeps what another model has learned: add --init-from RUN\n"
     )  # fmt: skip

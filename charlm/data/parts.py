@@ -8,7 +8,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,12 @@ class ShardWriter:
     def __enter__(self) -> "ShardWriter":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:  # which is told; that the file cannot be closed either is not
+            if self._open is not None:
+                with suppress(OSError):
+                    self._open.close()
+            return
         self._close()
         while self._shards and not self._shards[0].tokens:
             self._begin(self._shards[0])
@@ -206,8 +211,8 @@ class ShardWriter:
         if self._open is not None:
             self._wait()
             self.digests[self._shards.popleft().name] = self._sha256.hexdigest()
-            self._open.close()
-            self._open = None
+            file, self._open = self._open, None
+            file.close()
 
     def _wait(self) -> None:
         if self._last:

@@ -113,8 +113,7 @@ def test_the_likeliest_texts(charlm, trained: Path) -> None:
     few = charlm(*arguments, "--beam", 2, "-n", 3)
     assert (few.code, few.err) == (
         2,
-        "Error: generation.beam is 2: it cannot find the 3 likeliest texts; make it at least as "
-        "large\n",
+        "Error: --beam is 2: it cannot find the 3 likeliest texts; make it at least as large\n",
     )
 
 
@@ -199,7 +198,7 @@ def test_how_much_of_a_list_is_copied(charlm, trained: Path, text_file: Path) ->
          "a list of the other"),
         ("--separator \\q", "--separator: \\q is no escape of Python's; a backslash itself is "
          "\\\\"),
-        ("--typical 0", "generation.typical is 0.0; it must be above 0"),
+        ("--typical 0", "--typical is 0.0; it must be above 0"),
     ],
 )  # fmt: skip
 def test_what_means_nothing_is_refused(charlm, trained: Path, arguments: str, message: str) -> None:

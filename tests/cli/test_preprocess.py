@@ -89,7 +89,7 @@ def test_texts_to_validate_and_to_test_on(charlm, tmp_path: Path, text_file: Pat
     for option, file in (("--val", "v.txt"), ("--test", "t")):
         result = charlm("preprocess", text_file, "-o", "c", option, file, f"{option}-frac", "0.2")
         assert (result.code, result.err) == (
-            2, f"Error: data.{option[2:]} is a text of its own: drop data.{option[2:]}_frac\n",
+            2, f"Error: {option} is a text of its own: drop {option}-frac\n",
         )  # fmt: skip
     charlm("preprocess", text_file, "-o", "c", "--val", "v.txt", "--val-frac", "0", "--json")
     assert open_corpus(Path("c")).splits["train"] == 4000

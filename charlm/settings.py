@@ -10,7 +10,9 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from math import inf, isfinite
+from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -28,9 +30,14 @@ def fields_of(section: str) -> dict[str, dataclasses.Field[Any]]:
     return {f.name: f for f in dataclasses.fields(SECTIONS[section])}
 
 
+@cache
+def _hints(section: type) -> dict[str, Any]:
+    return get_type_hints(section)
+
+
 def type_of(section: str, key: str) -> tuple[type, bool]:
     """(str, int, float, bool or tuple; whether None is allowed) of a setting."""
-    hint = get_type_hints(SECTIONS[section])[key]
+    hint = _hints(SECTIONS[section])[key]
     optional = get_origin(hint) is UnionType
     if optional:
         hint = next(part for part in get_args(hint) if part is not type(None))
@@ -164,7 +171,7 @@ def by_name(values: Mapping[str, Any], *sections: str) -> Changes:
         if name in sections:
             if not isinstance(value, Mapping):
                 raise UsageError(f"{name} is a section of settings: give it a dictionary")
-            changes.setdefault(name, {}).update(value)
+            changes.setdefault(name, {}).update({key: _plain(of) for key, of in value.items()})
             continue
         found = next((section for section in sections if name in fields_of(section)), None)
         if found is None:
@@ -172,10 +179,17 @@ def by_name(values: Mapping[str, Any], *sections: str) -> Changes:
             near = get_close_matches(name, known, 1)
             meant = f"; is {near[0]!r} meant?" if near else f"; there are {', '.join(known)}"
             raise UsageError(f"unknown setting {name!r}{meant}")
-        if isinstance(value, Path):
-            value = str(value)
-        changes.setdefault(found, {})[name] = value
+        changes.setdefault(found, {})[name] = _plain(value)
     return changes
+
+
+def _plain(value: Any) -> Any:
+    """A path as a text, and a number of NumPy's as one of Python's."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, Real) and not isinstance(value, int) else value
 
 
 def merged(*parts: Changes) -> Changes:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,16 +22,18 @@ import charlm
 from charlm.config import Config, DataConfig, TextConfig
 from charlm.data.drift import is_unlike
 from charlm.data.ids import map_ids, open_ids
-from charlm.data.jobs import OnDone
-from charlm.data.measure import Measured, OnNote, measure, text_digest
-from charlm.data.parts import write_parts
 from charlm.data.shards import Shard, Shards, digests_of, map_shards
-from charlm.data.source import Source
 from charlm.data.splits import SPLITS
 from charlm.data.vocab import Ids, Vocab, id_type
 from charlm.errors import DataError, ModelError, UsageError
 from charlm.settings import configured, to_dict
 from charlm.storage.files import found, is_file, naming, write_json
+
+# Whoever opens a corpus, or a run, waits for nothing that only the making of one takes.
+if TYPE_CHECKING:
+    from charlm.data.jobs import OnDone
+    from charlm.data.measure import Measured, OnNote
+    from charlm.data.source import Source
 
 CORPUS_FORMAT = SHARDS_SINCE = 3
 HEADER = "corpus.json"
@@ -96,13 +98,13 @@ def is_corpus(path: Path) -> bool:
 
 
 def build_corpus(
-    source: Source,
+    source: "Source",
     text: TextConfig,
     data: DataConfig,
     folder: Path,
     vocab: Vocab | None = None,
-    progress: OnDone = lambda size: None,
-    note: OnNote = lambda message: None,
+    progress: "OnDone" = lambda size: None,
+    note: "OnNote" = lambda message: None,
     jobs: int = 1,
 ) -> Corpus:
     """Read `source` twice, to count and to encode, and write a corpus into an existing folder.
@@ -112,24 +114,29 @@ def build_corpus(
     Raises DataError if the text is too short, mostly unknown to `vocab`, or changes between the two
     passes.
     """
+    from charlm.data.measure import measure
+
     measured = measure(source, text, data, vocab, progress, note, jobs)
     return write_corpus(source, text, data, folder, measured, progress, note, jobs)
 
 
 def write_corpus(
-    source: Source,
+    source: "Source",
     text: TextConfig,
     data: DataConfig,
     folder: Path,
-    measured: Measured,
-    progress: OnDone = lambda size: None,
-    note: OnNote = lambda message: None,
+    measured: "Measured",
+    progress: "OnDone" = lambda size: None,
+    note: "OnNote" = lambda message: None,
     jobs: int = 1,
 ) -> Corpus:
     """Encode a text that has been measured, and write a corpus into an existing folder.
 
     Raises DataError if the text is no longer the one that was measured.
     """
+    from charlm.data.measure import text_digest
+    from charlm.data.parts import write_parts
+
     texts, shards = write_parts(source, text, measured, folder, jobs, progress)
     if text_digest(texts) != measured.sha256:
         raise DataError(f"{source.label}: the text changed while it was being read; run it again")

@@ -118,7 +118,7 @@ def _check_file(output: Path, force: bool) -> None:
         raise UsageError(f"--output {output}: what is there is no file; give another name")
     if exists(output) and not force:
         raise UsageError(
-            f"the output {output} already exists; give another with -o, or add --force"
+            f"the output {output} already exists; give another name (-o), or replace it (--force)"
         )
     if not is_folder(output.parent):
         raise FileSystemError(f"{output}: there is no folder {output.parent}; make it first")

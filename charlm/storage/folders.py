@@ -224,10 +224,11 @@ def check_output(path: Path, *, replace: bool, marks: tuple[str, ...], instead: 
         if not any(path.iterdir()):
             return
     if not any(exists(path / mark) for mark in marks):
-        raise UsageError(f"the output {path} already holds other files; give another with -o")
+        raise UsageError(f"the output {path} already holds other files; give another name (-o)")
     if not replace:
         raise UsageError(
-            f"the output {path} already exists; give another with -o{instead}, or add --force"
+            f"the output {path} already exists; give another name (-o){instead}, or replace it "
+            "(--force; in Python, replace=True)"
         )
     with locked(path):
         pass  # nobody is at work there

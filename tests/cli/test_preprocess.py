@@ -194,7 +194,8 @@ def test_a_corpus_in_the_way(charlm, text_file: Path) -> None:
     result = charlm("preprocess", text_file, "-o", "corpus", "--lowercase")
     assert (result.code, result.err) == (
         2,
-        "Error: the output corpus already exists; give another with -o, or add --force\n",
+        "Error: the output corpus already exists; give another name (-o), or replace it (--force; "
+        "in Python, replace=True)\n",
     )
     assert Path("corpus/corpus.json").read_bytes() == before
     assert charlm("preprocess", text_file, "-o", "corpus", "--lowercase", "--force").code == 0

@@ -144,15 +144,17 @@ def test_force_replaces_a_run_and_nothing_else(
     before = Path("run/model.safetensors").read_bytes()
     result = charlm(*arguments)
     assert (result.code, result.err) == (
-        2, "Error: the output run already exists; give another with -o, go on with it (charlm "
-        "train --resume run), or add --force\n",
+        2, "Error: the output run already exists; give another name (-o), go on with it (charlm "
+        "train --resume run), or replace it (--force; in Python, replace=True)\n",
     )  # fmt: skip
     assert charlm(*arguments, "--force", "--seed", "5").code == 0
     assert Path("run/model.safetensors").read_bytes() != before
     Path("mine").mkdir()
     Path("mine/letter.txt").write_text("dear")
     result = charlm("train", text_file, "-o", "mine", "--force")
-    assert result.err == "Error: the output mine already holds other files; give another with -o\n"
+    assert (
+        result.err == "Error: the output mine already holds other files; give another name (-o)\n"
+    )
 
 
 @pytest.mark.parametrize(

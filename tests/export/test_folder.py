@@ -140,7 +140,9 @@ def test_only_another_export_is_replaced(make_run: MakeRun, tmp_path: Path) -> N
     with pytest.raises(UsageError, match="already holds other files"):
         write_folder(run, run.path, [], replace=True)
     write_folder(run, tmp_path / "out", [])
-    with pytest.raises(UsageError, match="already exists; give another with -o, or add --force"):
+    with pytest.raises(
+        UsageError, match=r"already exists; give another name \(-o\), or replace it \(--force"
+    ):
         write_folder(run, tmp_path / "out", [])
     (tmp_path / "out" / "README.md").unlink()
     write_folder(run, tmp_path / "out", [], replace=True)

@@ -234,7 +234,9 @@ def test_a_folder_in_the_way_is_refused_or_replaced(tmp_path: Path) -> None:
     path.mkdir()
     (path / "config.json").write_text("old")
     with (
-        pytest.raises(UsageError, match="already exists; give another with -o, or add --force"),
+        pytest.raises(
+            UsageError, match=r"already exists; give another name \(-o\), or replace it \(--force"
+        ),
         new_folder(path, marks=("config.json",)),
     ):
         pass

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 
 # Of characters: no system has longer ones, and a text of as many is none.
 LONGEST_PATH = 4096
+# A str as long as this, or with a line break, is meant as a text; what ends like the name of a
+# file, or has folders and no blank, is not.
+LONGEST_NAME = 255
+_NAME = re.compile(r"[^\n]*[^\s.]\.[A-Za-z]\w{0,4}|\S*/\S*")
 
 
 def source_of(inputs: tuple[str, ...], config: Config) -> "Source":
@@ -34,20 +40,36 @@ def named_or_text(given: object, name: str) -> "tuple[str, ...] | Source":
 
     A `Path` is always a path, a list or tuple one of paths; a str is a path where there is such a
     file or folder (or it is "-", standard input), else the text itself. name: what to call that.
-    Raises UsageError for anything else.
+    Raises UsageError for anything else, and for the name of a file that is not there.
     """
     from charlm.data.source import text_source
 
     if isinstance(given, os.PathLike):
-        return (os.fsdecode(given),)
+        return _names((given,))
     if isinstance(given, list | tuple) and given:
         if all(isinstance(part, str | os.PathLike) for part in given):
-            return tuple(map(os.fsdecode, given))
+            return _names(given)
     elif isinstance(given, str):
         # Of any text this says no, where `Path.exists` may raise.
         there = len(given) <= LONGEST_PATH and os.path.exists(given)  # noqa: PTH110
+        if not there and _named_like_a_file(given):
+            raise UsageError(
+                f"there is no file or folder {given!r}, and as a text it looks like the name of "
+                "one; if it is a text, end it with a line break"
+            )
         return (given,) if there or given == "-" else text_source(name, given)
     raise UsageError(f"a text is a str, or a path, or a list of paths; it is {given!r:.60}")
+
+
+def _names(given: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    names = tuple(map(os.fsdecode, given))
+    if ill := next((name for name in names if "\0" in name), None):
+        raise UsageError(f"{ill!r:.60} is no path: no name has such a character")
+    return names
+
+
+def _named_like_a_file(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
 
 
 def texts_of(inputs: "tuple[str, ...] | Source", config: Config) -> "Source":

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # See `data.inputs.named_or_text`.
 Text = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 SPLITS = ("train", "valid", "test")
+ON_UNKNOWN = 'give on_unknown="skip" or "replace"'
 
 
 class Next(NamedTuple):
@@ -72,6 +74,7 @@ class Model:
 
     def samples(self, n: int, prefix: str = "", **settings: Any) -> list[str]:
         """`n` texts that continue `prefix`, made side by side; see `generate`."""
+        _no_number(settings)
         writer, ids = self._writer(prefix, {**settings, "num_samples": n})
         samples, stream = writer.write(ids)
         for _ in stream:
@@ -81,8 +84,7 @@ class Model:
 
     def stream(self, prefix: str = "", **settings: Any) -> Iterator[str]:
         """`generate`, piece by piece as it is made; the settings are checked at once."""
-        if "num_samples" in settings:
-            raise UsageError("num_samples: use samples(n) for several texts")
+        _no_number(settings)
         writer, ids = self._writer(prefix, {**settings, "num_samples": 1})
         return self._pieces(writer, ids)
 
@@ -100,7 +102,9 @@ class Model:
         changes = by_name(settings, "generation")
         found: GenerationConfig = configured(self.run.config, changes).generation
         check_generation(found)
-        _, ids = read_prefix(_text(prefix, "prefix"), self.run, found.on_unknown)
+        _, ids = read_prefix(
+            _text(prefix, "prefix"), self.run, found.on_unknown, instead=ON_UNKNOWN
+        )
         return Writer(self.run, found, self._engine), ids
 
     @cached_property
@@ -118,8 +122,7 @@ class Model:
         from charlm.generation.rules import relative
 
         need_direction(self.run, bidirectional=False)
-        if not isinstance(k, int) or k < 1:
-            raise UsageError(f"k is {k!r}; it must be a whole number of at least 1")
+        k = _count(k, "k")
         writer, ids = self._writer(prefix, {})
         state = self._engine.start()
         logits, _ = relative(self._engine.read(ids or [writer.first_id()], state))
@@ -156,8 +159,7 @@ class Model:
 
         need_direction(self.run, bidirectional=True)
         check_mask(_text(mask, "mask"))
-        if not isinstance(n, int) or n < 1:
-            raise UsageError(f"n is {n!r}; it must be a whole number of at least 1")
+        n = _count(n, "n")
         ids = read_gaps(_text(text, "text"), mask, self.run)
         from charlm.generation.filler import Filler
 
@@ -238,7 +240,7 @@ def load(
 
 def path_of(given: object, name: str) -> Path:
     """Raises UsageError for what is no path."""
-    if isinstance(given, str | os.PathLike):
+    if isinstance(given, str | os.PathLike) and "\0" not in os.fsdecode(given):
         return Path(os.fsdecode(given))
     raise UsageError(f"{name} is {given!r:.60}; it must be a path")
 
@@ -251,3 +253,15 @@ def _text(given: object, name: str) -> str:
     if isinstance(given, str):
         return given
     raise UsageError(f"{name} is {given!r:.60}; it must be a text")
+
+
+def _count(given: object, name: str) -> int:
+    """NumPy's whole numbers are some too."""
+    if isinstance(given, Integral) and not isinstance(given, bool) and given >= 1:
+        return int(given)
+    raise UsageError(f"{name} is {given!r:.60}; it must be a whole number of at least 1")
+
+
+def _no_number(settings: dict[str, Any]) -> None:
+    if "num_samples" in settings:
+        raise UsageError("num_samples: use samples(n) for several texts")

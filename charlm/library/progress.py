@@ -107,6 +107,6 @@ def reports_to(progress: Callback | bool | None) -> Quiet:
     """True: a bar. None, False: nobody. Raises UsageError for what cannot be told anything."""
     if callable(progress):
         return Told(progress)
-    if progress not in (None, True, False):
+    if not (progress is None or isinstance(progress, bool)):
         raise UsageError(f"progress is {progress!r:.60}; it must be a function, True or False")
     return Bar() if progress else Quiet()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from charlm.data.inputs import named_or_text
+from charlm.data.inputs import LONGEST_NAME, named_or_text
 from charlm.data.source import Source
 from charlm.errors import DataError, OutOfMemoryError, Stopped, UsageError, is_out_of_memory
 from charlm.library.model import Model, Text, optional_path
@@ -20,8 +20,6 @@ from charlm.views.plot import add_curves
 SECTIONS = ("training", "model", "text", "data", "generation")
 # What the first argument is.
 NOT_HERE = ("input",)
-# A text as long as this, or with a line break, is meant as a text.
-LONGEST_NAME = 255
 
 
 def train(
@@ -38,8 +36,9 @@ def train(
     """Train a model on a text, as `charlm train` does, and give it back.
 
     text_or_path: a str that is the name of a file or folder that exists is that path; any other str
-    is the text itself. A `pathlib.Path` is always a path, a list or tuple one of paths, and a
-    folder may be a prepared corpus. time: seconds in all, or "90s", "2m", "1h"; without a limit, as
+    is the text itself, but for a line that looks like the name of a file, which is refused. A
+    `pathlib.Path` is always a path, a list or tuple one of paths, and a folder may be a prepared
+    corpus. time: seconds in all, or "90s", "2m", "1h"; without a limit, as
     long as the text is worth, ten minutes at most. output: the run's folder; by default runs/NAME,
     or the next such name that is free. replace: the run that is there. progress: called with a
     `charlm.library.progress.Step` after every step and validation (losses in nats), or True for a
@@ -58,6 +57,8 @@ def train(
     """
     started = clock.perf_counter()
     reports = reports_to(progress)
+    if not isinstance(replace, bool):
+        raise UsageError(f"replace is {replace!r:.60}; it must be True or False")
     given = _given(time, optional_path(config, "config"), settings)
     place = optional_path(output, "output")
     text = named_or_text(text_or_path, "text")

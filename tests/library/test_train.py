@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import charlm
@@ -59,7 +60,7 @@ def test_a_text_is_told_from_a_path(here: Path, nonsense: Callable[[int], str]) 
 
 def test_settings_go_by_their_names(here: Path, nonsense: Callable[[int], str]) -> None:
     Path("c.toml").write_text('[training]\nepochs = 50\n[model]\nrnn_type = "gru"\n')
-    given = TINY | {"generation": {"temperature": 0.5}, "seed": 3, "lowercase": True}
+    given = TINY | {"generation": {"temperature": 0.5}, "seed": np.int64(3), "lowercase": True}
     model = train(nonsense(1000), output="run", config="c.toml", **given)
     config = model.config
     assert (config.model.rnn_type, config.training.max_steps) == ("gru", 20)
@@ -83,6 +84,12 @@ def test_settings_go_by_their_names(here: Path, nonsense: Callable[[int], str]) 
         (lambda: train("a", time="soon"), "a time such as 90s"),
         (lambda: train("a", progress=3), "it must be a function"),
         (lambda: train("a", output=3), "output is 3"),
+        (lambda: train("a", output="a\0b"), "it must be a path"),
+        (lambda: train(Path("a\0b")), "is no path"),
+        (lambda: train("a", progress=np.zeros(2)), "it must be a function"),
+        (lambda: train("abc", output="a", replace="no"), "replace is 'no'; it must be True or"),
+        (lambda: train("no/book.txt"), "no file or folder 'no/book.txt', and as a text it looks"),
+        (lambda: train("the name of my book.txt"), "no file or folder 'the name of my book.txt'"),
         (lambda: train("a", hidden_size="x"), "it must be a whole number"),
     ],
 )

@@ -81,7 +81,7 @@ def _joined(word: str, level: str) -> Joined:
         return True, True
     if PUNCTUATION not in level or not _is_mark(word):
         return False, False
-    return _JOINED[word[1]] if len(word) > 1 else _usually(word)
+    return _JOINED[word[1]] if len(word) > 1 else usually_joined(word)
 
 
 def _is_mark(word: str) -> bool:
@@ -95,7 +95,8 @@ def is_sign(character: str) -> bool:
 
 
 @cache
-def _usually(mark: str) -> Joined:
+def usually_joined(mark: str) -> Joined:
+    """Where no sign tells otherwise: to what is before it, to what is after it."""
     return _USUALLY.get(unicodedata.category(mark), (False, False))
 
 
@@ -121,16 +122,20 @@ def _apart(found: re.Match[str]) -> str:
 
 @cache
 def _marked(mark: str, before: bool, after: bool) -> str:
-    sign = "" if (before, after) == _usually(mark) else SIGNS[before, after]
+    sign = "" if (before, after) == usually_joined(mark) else SIGNS[before, after]
     return f" {mark}{sign} "
 
 
 def _ranges() -> str:
     """All punctuation marks and signs of Unicode, as a class of a regular expression has them."""
-    ranges: list[list[int]] = []
-    for code in filter(lambda code: is_sign(chr(code)), range(sys.maxunicode + 1)):
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
+    runs = runs_of(filter(lambda code: is_sign(chr(code)), range(sys.maxunicode + 1)))
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in runs)
+
+
+def runs_of(codes: Iterable[int]) -> list[tuple[int, int]]:
+    """Rising numbers as runs of them, the first and the last of each."""
+    runs: list[tuple[int, int]] = []
+    for code in codes:
+        follows = runs and runs[-1][1] == code - 1
+        runs.append((runs.pop()[0] if follows else code, code))
+    return runs

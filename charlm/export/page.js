@@ -4,6 +4,7 @@
 const about = JSON.parse(byId("about").textContent);
 about.ids = new Map(about.tokens.map((token, id) => [token, id]));
 const display = new Display(about);
+const reader = new Reader(about);
 const fills = about.model.bidirectional;
 const typed = byId("typed");
 // What was written last, to be copied.
@@ -95,7 +96,7 @@ const HEARD = {
     end();
     explain(unknown);
     display.showFillings(fillings);
-    written = fillings.length ? fillings[0].tokens.join(display.words ? " " : "") : "";
+    written = fillings.length ? fillings[0].pieces.join("") : "";
     byId("copy").disabled = !written;
     const gaps = typed.value.includes("_");
     say(fillings.length ? "Filled." : gaps ? "" : "Mark what is to be filled with _.");
@@ -146,8 +147,7 @@ function onTyped() {
 }
 
 function choose(token) {
-  const gap = display.words && typed.value && !/\s$/.test(typed.value) ? " " : "";
-  typed.value += gap + token;
+  typed.value += reader.pieceAfter(typed.value, token);
   onTyped();
 }
 

@@ -4,7 +4,7 @@ page.html, page.css   what it looks like, beside views/page.css
 page.js, shown.js     what a reader does, and how texts are shown
 packed.js             the weights, as weights.py writes them
 engine.js, simd.js    the cells, step by step; products by WebAssembly, where it can be had
-reading.js            texts and symbols
+words.js, reading.js  texts and symbols
 draw.js               random numbers, rules, and the draw
 filler.js             gaps
 work.js               what the page asks of these, in a worker if one can be had
@@ -23,6 +23,7 @@ from charlm.card import card_of
 from charlm.config import Config, GenerationConfig
 from charlm.data.text import others
 from charlm.data.vocab import CODE_POINTS, Vocab
+from charlm.data.words import PUNCTUATION, is_sign, runs_of, usually_joined
 from charlm.errors import DataError, UsageError
 from charlm.export.loss import Loss, loss_of
 from charlm.export.weights import PRECISIONS, Packed, packed
@@ -34,7 +35,9 @@ from charlm.views.heatmap_page import legend, tints
 from charlm.views.page import digest, embedded, stylesheet, tint_rules
 from charlm.views.shown_text import UNSEEN, in_sight, label, marked_up
 
-_ENGINE = ("packed.js", "simd.js", "engine.js", "reading.js", "draw.js", "filler.js", "work.js")
+_ENGINE = (
+    "packed.js", "simd.js", "engine.js", "words.js", "reading.js", "draw.js", "filler.js", "work.js",
+)  # fmt: skip
 _PAGE = ("shown.js", "page.js")
 # What a policy lets a page do: run its own scripts, by their digests, a worker made of them, and
 # WebAssembly.
@@ -136,6 +139,7 @@ def about_model(config: Config, vocab: Vocab, weights: Packed, precision: str) -
     labels = {i: name for i, token in enumerate(vocab.tokens) if (name := label(token)) != token}
     return {
         "level": vocab.level,
+        "marks": _marks(vocab.level),
         "unit": _unit(vocab),
         "tokens": vocab.tokens,
         "labels": labels,
@@ -165,6 +169,20 @@ def _kept(keep: str | None) -> Pairs | None:
             kept.append((begin, first - 1))
         begin = last + 1
     return kept
+
+
+def _marks(level: str) -> dict[str, Pairs] | None:
+    """The characters that are cut from the words, and those of them that are usually joined to what
+    is before them or after them."""
+    if PUNCTUATION not in level:
+        return None
+    signs = [code for code in range(CODE_POINTS) if is_sign(chr(code))]
+    usual = {code: usually_joined(chr(code)) for code in signs}
+    return {
+        "all": runs_of(signs),
+        "closing": runs_of(code for code in signs if usual[code] == (True, False)),
+        "opening": runs_of(code for code in signs if usual[code] == (False, True)),
+    }
 
 
 @cache

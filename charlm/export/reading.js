@@ -1,21 +1,16 @@
 "use strict";
 // From a typed text to symbols, and back: cleaned and cut as the text was that the model learned.
 
-// What Python takes for white space.
-const SPACE = "\\t-\\r\\x1c- \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const AROUND = new RegExp(`^[${SPACE}]+|[${SPACE}]+$`, "g");
-const SPACES = new RegExp(`[${SPACE}]+`);
-
-// A class of characters from pairs of code points, first and last.
-const classOf = (pairs) =>
-  pairs.map(([first, last]) => `\\u{${first.toString(16)}}-\\u{${last.toString(16)}}`).join("");
+const SPACES = new RegExp(`[${SPACE}]`);
 
 class Reader {
-  // about: { level, tokens, first, text }. text: how texts are cleaned; text.keep: the kept
+  // about: { level, marks, tokens, first, text }. text: how texts are cleaned; text.keep: the kept
   // characters as pairs of code points, or null.
   constructor(about) {
     this.about = about;
-    this.words = about.level === "word";
+    this.words = about.level !== "char";
+    this.cut = this.words ? new Words(about) : new Letters();
     this.ids = new Map(about.tokens.map((token, id) => [token, id]));
     const { keep, strip_lines: strips } = about.text;
     // Lines that are stripped are kept apart until then.
@@ -47,7 +42,19 @@ class Reader {
 
   // The tokens of a cleaned text: its code points, or its words.
   tokenize(text) {
-    return this.words ? text.split(SPACES).filter((word) => word) : Array.from(text);
+    return this.cut.split(text);
+  }
+
+  // What each of some ids adds to a text.
+  pieces(ids) {
+    const tokens = ids.map((id) => this.about.tokens[id]);
+    return tokens.map((token, at) => this.cut.piece(token, tokens[at - 1]));
+  }
+
+  // What a token adds to a typed text.
+  pieceAfter(text, token) {
+    const piece = this.cut.piece(token, this.tokenize(this.clean(text)).at(-1));
+    return this.words && (!text || SPACES.test(text.at(-1))) ? piece.replace(/^ /, "") : piece;
   }
 
   // A typed text as the model reads it: its tokens, their ids, and the tokens left out, which the
@@ -80,8 +87,7 @@ class Reader {
         ids.push(...Array(this.words ? 1 : piece.length).fill(null));
         return;
       }
-      // The edges of a piece are no edges of a line: nothing is stripped there.
-      for (const token of this.tokenize(this.clean(piece, { strip: false }))) {
+      for (const token of this.beside(piece, k > 0, k + 1 < pieces.length)) {
         if (this.knows(token)) {
           ids.push(this.ids.get(token));
         } else {
@@ -92,26 +98,40 @@ class Reader {
     return { ids, unknown: [...unknown] };
   }
 
+  // The tokens of a piece of a text, beside one gap or two, for each of which a word stands where a
+  // mark is joined to it: what a mark is joined to is part of what it is.
+  beside(piece, follows, goesOn) {
+    // The edges of a piece are no edges of a line: nothing is stripped there.
+    const text = this.clean(piece, { strip: false });
+    const letters = this.cut.apart ? Array.from(text) : [];
+    const word = this.about.tokens.slice(1).find((token) => /^\p{L}/u.test(token)) ?? "";
+    const begins = follows && letters.length > 0 && this.cut.mark.test(letters[0]);
+    const ends = goesOn && letters.length > 0 && this.cut.mark.test(letters.at(-1));
+    const tokens = this.tokenize(`${begins ? word : ""}${text}${ends ? word : ""}`);
+    return tokens.slice(begins && word ? 1 : 0, tokens.length - (ends && word ? 1 : 0));
+  }
+
   decode(ids) {
-    return ids.map((id) => this.about.tokens[id]).join(this.words ? " " : "");
+    return this.pieces(ids).join("");
   }
 }
 
 // A continuation in the making. Text that may turn out to begin a stop text is held back.
 class Sample {
-  // follows: whether a word of this text comes after another word.
-  constructor(reader, stops, follows) {
+  // last: the token that the prefix ends in; undefined: it is empty.
+  constructor(reader, stops, last) {
     this.reader = reader;
     this.stops = stops;
-    this.spaced = reader.words && follows;
+    this.last = last;
     this.held = "";
     this.stopped = false;
   }
 
   // Take a token; the text that can be shown because of it.
   add(id) {
-    const text = this.held + (this.spaced ? " " : "") + this.reader.about.tokens[id];
-    this.spaced = this.reader.words;
+    const token = this.reader.about.tokens[id];
+    const text = this.held + this.reader.cut.piece(token, this.last);
+    this.last = token;
     // A stop text may span tokens, a word may hold it inside, and two may end together.
     const found = this.stops.map((stop) => text.indexOf(stop)).filter((place) => place >= 0);
     if (found.length) {

@@ -22,7 +22,7 @@ const codePoint = (character) =>
 class Display {
   constructor(about) {
     this.about = about;
-    this.words = about.level === "word";
+    this.words = about.level !== "char";
     const unseen = about.unseen.map(([first, last]) => `\\u{${first.toString(16)}}-\\u{${last.toString(16)}}`);
     this.unseen = new RegExp(`[${unseen.join("")}]`, "gu");
   }
@@ -76,7 +76,7 @@ class Display {
         line.append(" ");
       }
       this.append(line, place);
-      if (place.text === "\n" && !this.words) {
+      if (place.text === "\n") {
         line = this.newLine();
         lines.push(line);
       }
@@ -163,13 +163,12 @@ class Display {
     byId("next").replaceChildren(...rows);
   }
 
-  // fillings: { tokens, filled, likelihood }, as the model gives them.
+  // fillings: { pieces, filled, likelihood }, as the model gives them.
   showFillings(fillings) {
-    const rows = fillings.map(({ tokens, filled, likelihood }) => {
+    const rows = fillings.map(({ pieces, filled, likelihood }) => {
       const row = make("li", "");
       row.dir = "auto";
-      tokens.forEach((token, at) => {
-        const text = (this.words && at ? " " : "") + token;
+      pieces.forEach((text, at) => {
         if (filled[at]) {
           const mark = make("mark", "");
           mark.append(...this.nodes(text));

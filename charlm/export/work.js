@@ -128,7 +128,7 @@ class Service {
     this.tell({ told: "begun", prefix: this.reader.decode(ids), unknown });
     // A prefix of its own: the other may be reading.
     const { state, logits: first } = await new Prefix(this.stepper).read(ids.length ? ids : [this.first], turn);
-    const sample = new Sample(this.reader, settings.stop, ids.length > 0);
+    const sample = new Sample(this.reader, settings.stop, this.reader.about.tokens[ids.at(-1)]);
     const dice = new Dice(BigInt(settings.seed), 0);
     const began = performance.now();
     let [logits, reason, count, ready] = [first, "length", 0, ""];
@@ -166,7 +166,7 @@ class Service {
       told: "filled",
       unknown,
       fillings: fillings.map((filling) => ({
-        tokens: filling.ids.map((id) => this.reader.about.tokens[id]),
+        pieces: this.reader.pieces(filling.ids),
         filled: ids.map((id) => id === null),
         likelihood: Math.exp(-filling.nats),
       })),

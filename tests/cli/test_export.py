@@ -30,7 +30,8 @@ def test_what_is_there_stays_unless_it_is_to_go(charlm: Charlm, trained: Path, n
     Path(name).write_text("mine")
     done = charlm("export", trained, "-o", name)
     assert (done.code, done.err) == (
-        2, f"Error: the output {name} already exists; give another name (-o), or replace it (--force)\n",
+        2, f"Error: the output {name} already exists; give another name (-o), or replace it "
+        "(--force)\n",
     )  # fmt: skip
     assert Path(name).read_text() == "mine"
 

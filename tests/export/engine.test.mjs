@@ -93,11 +93,13 @@ test("products by WebAssembly are those of plain JavaScript", () => {
   }
 });
 
-for (const { about, typed, tokens } of cases.cleanings) {
+for (const { about, typed, tokens, texts } of cases.cleanings) {
   const { level, ...how } = { level: about.level, ...about.text, keep: Boolean(about.text.keep) };
   test(`texts are cleaned as charlm does: ${level} ${JSON.stringify(how)}`, () => {
     const reader = new engine.Reader(about);
     assert.deepEqual(typed.map((text) => reader.tokenize(reader.clean(text))), tokens);
+    const pieces = (some) => some.map((token, at) => reader.cut.piece(token, some[at - 1]));
+    assert.deepEqual(tokens.map((some) => pieces(some).join("")), texts);
   });
 }
 
@@ -151,7 +153,7 @@ for (const { name, about, letters, ids, logits, written, fillings } of cases.mod
       const service = new engine.Service(about, letters, () => {});
       const told = await asked(service, { wish: "fill", text, count }, ["filled", "failure"]);
       const found = told.at(-1).fillings;
-      assert.deepEqual(found.map(({ tokens }) => tokens.join("")), expected.map(([filled]) => filled));
+      assert.deepEqual(found.map(({ pieces }) => pieces.join("")), expected.map(([filled]) => filled));
       found.forEach(({ likelihood }, k) => assert.ok(Math.abs(likelihood - expected[k][1]) < EXACT));
     });
   }
@@ -198,6 +200,17 @@ test("what is read while a text is written changes nothing in it", async () => {
     }
     assert.equal(texts[0].length, 3000);
     assert.equal(texts[0], texts[1]);
+  }
+});
+
+test("a word that is chosen is typed as it is written", () => {
+  for (const { about } of cases.models.filter(({ name }) => name === "gru of words and marks")) {
+    const reader = new engine.Reader(about);
+    const chosen = (text, token) => reader.pieceAfter(text, token);
+    const found = [["", "king"], ["the", "king"], ["the ", "king"], ["the", ","], ["the\n", "king"]];
+    assert.deepEqual(found.map(([text, token]) => chosen(text, token)), ["king", " king", "king", ",", "king"]);
+    assert.equal(chosen("the", "-↔"), "-");
+    assert.equal(chosen("the", "\n"), "\n");
   }
 });
 

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import vm from "node:vm";
 
-const FILES = ["packed.js", "simd.js", "engine.js", "reading.js", "draw.js", "filler.js", "work.js"];
+const FILES = ["packed.js", "simd.js", "engine.js", "words.js", "reading.js", "draw.js", "filler.js", "work.js"];
 const NAMES = `({ bytesOf, inflated, withSimd, tensorsOf, numbersOf, half, Stepper, Filler, Reader, Sample, Dice, mixed,
   draw, applyRules, Prefix, Service, copyOf, natsOf, addProduct, CELLS })`;
 

@@ -17,15 +17,18 @@ import pytest
 import torch
 
 from charlm.config import Config, GenerationConfig
-from charlm.data.text import clean_text, tokenize
-from charlm.data.vocab import UNK, Vocab
+from charlm.data.text import clean_text, detokenize, tokenize
+from charlm.data.vocab import UNK, UNK_ID, Vocab
+from charlm.data.words import level_of
 from charlm.export.page import about_model
 from charlm.export.weights import packed
 from charlm.generation.drawing import Dice
 from charlm.generation.filler import Filler
+from charlm.generation.gaps import read_gaps
 from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
 from charlm.model.network import CharLM, weights_of
+from charlm.run import Run
 from charlm.settings import configured
 
 HERE = Path(__file__).parent
@@ -33,6 +36,11 @@ NODE = shutil.which("node")
 LETTERS = "\n abcdefghijklmnopqrstuvwxyz,.'ABC"
 CHINESE = "\n" + "".join(map(chr, range(0x4E00, 0x4E00 + 2655)))
 WORDS = ("a", "few", "words", "the", "and", "of", "to", "king", "said")
+MARKED = (*WORDS, "\n", "don't", ",", ".", "(", ")", "-", "-↔", '"→', '"', ",␣")
+# Of models whose symbols are words.
+LEVELS = {"gru of words": "word", "lstm of words and line breaks": "word+breaks",
+          "gru of words and marks": "word+breaks+punctuation",
+          "lstm that fills words": "word+punctuation"}  # fmt: skip
 STEPS, LENGTH = 200, int(os.environ.get("ENGINE_LENGTH", "150"))
 MODELS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
     "rnn": ({"rnn_type": "rnn"}, LETTERS),
@@ -47,6 +55,9 @@ MODELS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
     "lstm tied": ({"embedding_size": 30, "tied": True}, LETTERS),
     "lstm of Chinese": ({"hidden_size": 64, "embedding_size": 32}, CHINESE),
     "gru of words": ({"rnn_type": "gru"}, WORDS),
+    "lstm of words and line breaks": ({}, (*WORDS, "\n")),
+    "gru of words and marks": ({"rnn_type": "gru"}, MARKED),
+    "lstm that fills words": ({"bidirectional": True}, MARKED),
     "lstm that fills": ({"bidirectional": True}, LETTERS),
     "gru that fills, of two layers": (
         {"bidirectional": True, "rnn_type": "gru", "num_layers": 2}, LETTERS
@@ -71,10 +82,15 @@ CLEANINGS: list[dict[str, Any]] = [
     {"strip_lines": True},
     {"level": "word", "strip_lines": True, "lowercase": True},
     {"level": "word", "keep": r"\w"},
+    {"level": "word"},
+    {"level": "word", "split_punctuation": True},
+    {"level": "word", "split_punctuation": True, "strip_lines": True, "normalize": "nfkc"},
 ]
 TYPED = [
     "", "Time Traveller\r\n\r for so\r\n", " \t\x1c\x85A b\u3000\n\n\ufeffc \u2028 d ",
-    "e\u0301 ﬁ ＡＢ İΣΑΣ ΟΔΟΣ. Straße 𝒳 日本", "don't [stop] & ~ | _under_ ٣ x\u200cy 👨‍👩‍👧",
+    "e\u0301 ﬁ ＡＢ İΣΑΣ ΟΔΟΣ. Straße 𝒳 日本", 
+    'He said: "no" (or--not?), don\'t! \'tis a-b\n\n ($5)… ‘q’ ↔ x→ , ← 「好」。',
+    "don't [stop] & ~ | _under_ ٣ x\u200cy 👨‍👩‍👧",
 ]  # fmt: skip
 
 
@@ -98,7 +114,7 @@ def encoded(array: np.ndarray) -> str:
 
 def case_of(name: str) -> dict[str, Any]:
     settings, alphabet = MODELS[name]
-    level = "char" if isinstance(alphabet, str) else "word"
+    level = LEVELS.get(name, "char")
     tokens = (UNK, *alphabet)
     vocab = Vocab(level, tokens, (0, *range(len(alphabet), 0, -1)))
     config, model = model_of(settings, len(vocab))
@@ -118,13 +134,12 @@ def texts(config: Config, weights: Any, vocab: Vocab, wishes: Any) -> dict[str, 
     ids = np.random.default_rng(0).integers(1, len(vocab), STEPS).tolist()
     state = stepper.start()
     logits = np.concatenate([stepper.step([i], state).copy() for i in ids])
-    prefix, written = [vocab.tokens[i] for i in ids[:5]], []
-    text = ("" if vocab.level == "char" else " ").join(prefix)
+    text, written = vocab.decode(ids[:5]), []
     for number, settings in enumerate(wishes):
         about = GenerationConfig(length=LENGTH, **settings)
         begin = "" if number == 1 else text
         sampler = Sampler(stepper, vocab, about)
-        start = vocab.encode(begin).tolist()
+        start = [i for i in vocab.encode(begin).tolist() if i != UNK_ID]
         (sample,) = samples = sampler.start(start)
         for _ in sampler.stream(start, samples, about.seed or 0):
             pass
@@ -137,8 +152,12 @@ def texts(config: Config, weights: Any, vocab: Vocab, wishes: Any) -> dict[str, 
 
 def fillings(model: CharLM, vocab: Vocab) -> dict[str, Any]:
     cases = []
-    for text, count in (("ab_de", 3), ("the ___ tr_veller", 10), ("_", 1)):
-        ids = [None if letter == "_" else vocab.ids[letter] for letter in text]
+    asked = [("ab_de", 3), ("the ___ tr_veller", 10), ("_", 1)]
+    if vocab.level != "char":
+        asked = [("a king, (_) said. _", 3), ("_, the _-_", 10), ('said "_" -', 1)]
+    run = Run(Path("run"), Config(), vocab, {})
+    for text, count in asked:
+        ids = read_gaps(text, "_", run)
         found = Filler(model, vocab).fill(ids, count)
         told = [[vocab.decode(filling.ids), filling.probability] for filling in found]
         cases.append({"text": text, "count": count, "fillings": told})
@@ -150,10 +169,11 @@ def cleanings() -> list[dict[str, Any]]:
     pack = packed(weights_of(model), "float32")
     for settings in CLEANINGS:
         config = configured(model_config, {"text": settings})
-        vocab = Vocab(config.text.level, (UNK, "a"), (0, 1))
+        vocab = Vocab(level_of(config.text), (UNK, "a"), (0, 1))
         about = about_model(config, vocab, pack, "float32")
-        tokens = [tokenize(clean_text(text, config.text), config.text.level) for text in TYPED]
-        found.append({"about": about, "typed": TYPED, "tokens": tokens})
+        tokens = [tokenize(clean_text(text, config.text), vocab.level) for text in TYPED]
+        texts = [detokenize(some, vocab.level) for some in tokens]
+        found.append({"about": about, "typed": TYPED, "tokens": tokens, "texts": texts})
     return found
 
 

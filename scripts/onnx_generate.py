@@ -7,6 +7,7 @@ training were cleaned stands in the file, under "text_options".
 """
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -18,9 +19,13 @@ def main(path, prefix="", length="200", temperature="0.8", seed="0"):
     facts = session.get_modelmeta().custom_metadata_map
     if facts["kind"] != "step":
         sys.exit(f"{path} fills gaps: it reads all of a text at once, and writes none")
-    tokens, between = json.loads(facts["vocabulary"]), " " if facts["level"] == "word" else ""
+    if "punctuation" in facts["level"]:
+        sys.exit(f"{path} has words with punctuation apart: charlm alone cuts texts so")
+    tokens, between = json.loads(facts["vocabulary"]), "" if facts["level"] == "char" else " "
+    breaks = "breaks" in facts["level"]  # each line break is a word, with no space around it
     known, dice = {token: i for i, token in enumerate(tokens)}, np.random.default_rng(int(seed))
-    read = prefix.split() if between else list(prefix)
+    words = re.findall(r"\n|\S+" if breaks else r"\S+", prefix)
+    read = words if between else list(prefix)
     if unknown := sorted({token for token in read if token not in known}):
         sys.exit(f"the model does not know {unknown}: leave that out of the prefix")
     states = session.get_inputs()[1:]  # after the ids; a batch of one, at zero
@@ -36,8 +41,9 @@ def main(path, prefix="", length="200", temperature="0.8", seed="0"):
             # The largest of logits with this noise is a draw from them (Gumbel).
             logits = logits / float(temperature) + dice.gumbel(size=len(logits))
         ids = [int(logits.argmax())]
-        print((between if read else "") + tokens[ids[0]], end="", flush=True)
-        read = True
+        read = [*read[-1:], tokens[ids[0]]]
+        joined = len(read) == 1 or "\n" in read
+        print(("" if joined else between) + read[-1], end="", flush=True)
     print()
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from charlm.card import Card, card_of
 from charlm.config import Config
 from charlm.data.record import about_text
+from charlm.data.words import PUNCTUATION
 from charlm.export.written import Written
 from charlm.run import CONFIG, CORPUS, MODEL, VOCAB, Run, config_record
 from charlm.storage.files import write_bytes, write_json
@@ -41,7 +42,9 @@ def write_folder(run: Run, path: Path, use: Sequence[str], *, replace: bool = Fa
         write_json(folder / CONFIG, config_record(config, _corpus(run)))
         run.vocab.save(folder / VOCAB)
         card = dataclasses.replace(card_of(run, exact=True), path=path, config=config, holds=())
-        write_bytes(folder / CARD, _readme(card, use).encode("utf-8", "surrogatepass"))
+        write_bytes(
+            folder / CARD, _readme(card, use, run.vocab.level).encode("utf-8", "surrogatepass")
+        )
         write_bytes(folder / LOADER, files("charlm.export").joinpath("loader.txt").read_bytes())
         sizes = {
             name: (folder / name).stat().st_size for name in (MODEL, CONFIG, VOCAB, CARD, LOADER)
@@ -66,15 +69,15 @@ def _corpus(run: Run) -> dict[str, object]:
     return {"path": CORPUS, **about_text(record), **kept}
 
 
-def _readme(card: Card, use: Sequence[str]) -> str:
+def _readme(card: Card, use: Sequence[str], level: str) -> str:
     model = card.config.model
     fills = model.bidirectional
     tags = ("charlm", "character-level" if card.config.text.level == "char" else "word-level")
     head = ["library_name: pytorch", f"pipeline_tag: {'fill-mask' if fills else 'text-generation'}"]
     head += ["tags:", *(f"- {tag}" for tag in (*tags, model.rnn_type, "recurrent"))]
     call = (
-        "logits, _ = model(ids)  # ids (T, B), of a gap V"
-        if fills
+        "logits, _ = model(ids)  # ids (T, B)" + ", of a gap V" * fills
+        if fills or PUNCTUATION in level
         else 'print(model.generate("Once", length=200, temperature=0.8, seed=7))'
     )
     code = f"from {LOADER.removesuffix('.py')} import load\n\nmodel = load()\n{call}\n"

@@ -3,7 +3,7 @@
 Its inputs and outputs are in onnx_graph.py. In its metadata, each a string:
 
     kind          step: one step of a model that writes; text: all of a text with gaps to fill
-    level         char or word: what a token is
+    level         what a token is: char, or word, word+breaks, ... (charlm/data/words.py)
     vocabulary    the tokens in the order of their ids, as JSON
     text_options  how a text is cleaned before it is read, as JSON (charlm/config.py, TextConfig)
     unknown       the id of what the model does not know; never to be written

@@ -36,7 +36,8 @@ from charlm.views.page import digest, embedded, stylesheet, tint_rules
 from charlm.views.shown_text import UNSEEN, in_sight, label, marked_up
 
 _ENGINE = (
-    "packed.js", "simd.js", "engine.js", "words.js", "reading.js", "draw.js", "filler.js", "work.js",
+    "packed.js", "simd.js", "engine.js", "words.js", "reading.js", "draw.js", "filler.js",
+    "work.js",
 )  # fmt: skip
 _PAGE = ("shown.js", "page.js")
 # What a policy lets a page do: run its own scripts, by their digests, a worker made of them, and

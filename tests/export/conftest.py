@@ -9,6 +9,7 @@ import pytest
 
 from charlm.config import Config
 from charlm.data.vocab import Vocab
+from charlm.data.words import cut_as
 from charlm.model.shapes import expected_shapes
 from charlm.run import CONFIG, MODEL, RUN_FORMAT, VOCAB, Run, config_record, open_run
 from charlm.run import train_perplexity_name as figure_name
@@ -33,7 +34,9 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
 
     def make(vocab: Vocab = LETTERS, name: str = "run", seed: int = 8, **model: Any) -> Run:
         changes = {"embedding_size": 8, "hidden_size": 12, **model}
-        config = configured(Config(), {"model": changes, "text": {"level": vocab.level}})
+        level, apart = cut_as(vocab.level)
+        text = {"level": level, "split_punctuation": apart}
+        config = configured(Config(), {"model": changes, "text": text})
         random = np.random.default_rng(seed)
         weights = {
             name: random.normal(0, _scale(name), shape).astype(np.float32)

@@ -88,7 +88,7 @@ CLEANINGS: list[dict[str, Any]] = [
 ]
 TYPED = [
     "", "Time Traveller\r\n\r for so\r\n", " \t\x1c\x85A b\u3000\n\n\ufeffc \u2028 d ",
-    "e\u0301 ﬁ ＡＢ İΣΑΣ ΟΔΟΣ. Straße 𝒳 日本", 
+    "e\u0301 ﬁ ＡＢ İΣΑΣ ΟΔΟΣ. Straße 𝒳 日本",
     'He said: "no" (or--not?), don\'t! \'tis a-b\n\n ($5)… ‘q’ ↔ x→ , ← 「好」。',
     "don't [stop] & ~ | _under_ ٣ x\u200cy 👨‍👩‍👧",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from charlm.data.vocab import Vocab
 from charlm.run import Run
 
 pytest.importorskip("onnx")
@@ -48,12 +49,15 @@ def test_it_writes_what_charlm_does(
     make_run: Callable[..., Run],
 ) -> None:  # fmt: skip
     make_run(name="fill", bidirectional=True)
+    make_run(Vocab("word+breaks", ("<unk>", "a", "\n", "b"), (0, 1, 3, 2)), "lines")
+    make_run(Vocab("word+punctuation", ("<unk>", "a", ","), (0, 1, 3)), "marks")
     assert charlm("export", trained, "-o", "model.onnx").code == 0
-    assert charlm("export", "fill", "-o", "fill.onnx").code == 0
+    for name in ("fill", "lines", "marks"):
+        assert charlm("export", name, "-o", f"{name}.onnx").code == 0
     texts = example(
         ["model.onnx", "abc", "100", "0"], ["model.onnx", "", "100", "0"],
         *(["model.onnx", "abc", "100", "1", seed] for seed in "112"),
-        ["model.onnx", "a?é"], ["fill.onnx"],
+        ["model.onnx", "a?é"], ["fill.onnx"], ["lines.onnx", "a b\na", "100", "0"], ["marks.onnx"],
     )  # fmt: skip
     for text, prefix in zip(texts, ("abc", ""), strict=False):
         ours = charlm(
@@ -64,3 +68,6 @@ def test_it_writes_what_charlm_does(
     assert len(texts[4]) == 100
     assert texts[5] == "the model does not know ['?', 'é']: leave that out of the prefix"
     assert texts[6] == "fill.onnx fills gaps: it reads all of a text at once, and writes none"
+    told = charlm("generate", "-m", "lines", "--prefix", "a b\na", "-t", 0, "-l", 100, "--json")
+    assert texts[7] == json.loads(told.out)["text"]
+    assert texts[8] == "marks.onnx has words with punctuation apart: charlm alone cuts texts so"

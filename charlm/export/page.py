@@ -47,7 +47,8 @@ _POLICY = Template(
     "script-src '$engine' '$script' 'wasm-unsafe-eval'; style-src '$style'; worker-src blob:"
 )
 _SETTINGS = ("length", "temperature", "top_k", "top_p", "min_p", "seed")
-
+# What a run can ask for and a page cannot do.
+_UNMET = ("typical", "no_repeat", "match", "beam")
 
 # Code points, first and last of each run.
 Pairs = list[tuple[int, int]]
@@ -72,6 +73,8 @@ def write_page(run: Run, path: Path, precision: str) -> Written:
     write_bytes(path, data, follow=True)
     facts = {"precision": precision, "bytes": len(data), **(asdict(loss) if loss else {})}
     told = f"{len(data):,} bytes, {_precision(precision, loss)}{why}"
+    if unmet := _unmet(run.config):
+        told += f"; the page writes without {unmet}"
     return Written(told, {**facts, "cost": loss.cost} if loss else facts)
 
 
@@ -83,6 +86,8 @@ def page_of(run: Run, weights: Packed, precision: str, loss: Loss | None) -> str
     unit = _unit(run.vocab)
     card = card_of(run)
     rows = [("precision", _precision(precision, loss)), *rows_to_share(card)]
+    if unmet := _unmet(run.config):
+        rows.insert(0, ("writes", f"without {unmet}, which charlm generate knows"))
     settings = vars(run.config.generation)
     shown = {name: _number(settings[name]) for name in _SETTINGS}
     shown |= {f"about_{name}": escape(_help_of(name)) for name in _SETTINGS}
@@ -153,6 +158,13 @@ def about_model(config: Config, vocab: Vocab, weights: Packed, precision: str) -
         "bytes": weights.size,
         "unseen": _runs(UNSEEN),
     }
+
+
+def _unmet(config: Config) -> str:
+    """What of the run's way to write the page cannot do."""
+    usual, asked = GenerationConfig(), config.generation
+    unmet = [name for name in _UNMET if getattr(asked, name) != getattr(usual, name)]
+    return "" if config.model.bidirectional else ", ".join(unmet)
 
 
 def _unit(vocab: Vocab) -> str:

@@ -135,3 +135,15 @@ def test_a_model_that_fills_has_a_page_too(fill_run: Path, tmp_path: Path) -> No
     html = written(fill_run, tmp_path, "int8")
     assert "fills gaps in text" in html
     assert "nats on masked tokens of the validation part" in html
+
+
+def test_what_a_page_cannot_do_is_said(trained: Path, tmp_path: Path) -> None:
+    run = open_run(trained)
+    assert "without" not in write_page(run, tmp_path / "page.html", "int8").told
+    generation = replace(run.config.generation, typical=0.9, no_repeat=4)
+    asked = replace(run, config=replace(run.config, generation=generation))
+    written = write_page(asked, tmp_path / "page.html", "int8")
+    assert written.told.endswith("; the page writes without typical, no_repeat")
+    assert "without typical, no_repeat, which charlm generate knows" in (
+        tmp_path / "page.html"
+    ).read_text(encoding="utf-8")

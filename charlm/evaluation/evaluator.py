@@ -1,5 +1,6 @@
 """One deterministic pass of a model over a text: every token after the first scored."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -40,9 +41,9 @@ def evaluate(
         raise DataError(f"the text has {len(ids)} tokens, need at least 2 to score")
     single_pass = SinglePass(model, ids, on_scored)
     processes = together.size if together else 1
-    streams = min(streams, single_pass.count // processes // SHORTEST_STREAM)
-    if streams < 1:
-        streams, together = 1, None  # too short to be shared
+    if single_pass.count // processes < SHORTEST_STREAM:
+        processes, together = 1, None  # too short to be shared
+    streams = max(1, min(streams, single_pass.count // processes // SHORTEST_STREAM))
     was_training = model.training
     model.eval()
     try:
@@ -88,32 +89,47 @@ def _bytes(counts: npt.NDArray[np.int64], vocab: Vocab) -> int | None:
 
 
 def evaluate_masked(
-    model: CharLM, ids: Ids, vocab: Vocab, *, window: int, mask: MaskShape
-) -> Score:
+    model: CharLM, ids: Ids, vocab: Vocab, *, window: int, mask: MaskShape,
+    together: Together | None = None,
+) -> Score:  # fmt: skip
     """The surprise of a bidirectional model at masked tokens of a text, always the same ones.
 
-    The text is read in windows of `window` tokens, the last one shorter.
+    The text is read in windows of `window` tokens, the last one shorter. together: see `evaluate`.
     """
-    whole = len(ids) // window * window
-    parts = [ids[:whole].reshape(-1, window), ids[None, whole:]]
+    blocks = list(_blocks_of_windows(len(ids), window))
+    own = range(len(blocks))[together.share(len(blocks)) if together else slice(None)]
     was_training, generator = model.training, np.random.default_rng(0)
-    nats, unknown_nats, count, unknown = 0.0, 0.0, 0, 0
+    # Nats, and those of unknown tokens; how many there are of both.
+    sums = np.zeros(4)
     model.eval()
     try:
-        for rows in (part[k : k + STREAMS] for part in parts for k in range(0, len(part), STREAMS)):
-            if rows.size:
-                texts = np.ascontiguousarray(rows.T, dtype=np.int64)
-                masked = draw_mask(generator, texts.shape, mask)
+        for number, (begin, rows, width) in enumerate(blocks):
+            masked = draw_mask(generator, (width, rows), mask)
+            if number in own:
+                read = np.asarray(ids[begin : begin + rows * width]).reshape(rows, width)
+                texts = np.ascontiguousarray(read.T, dtype=np.int64)
                 losses = _masked_losses(model, texts, masked)
                 of_unknown = losses[texts[masked] == UNK_ID]
-                nats, unknown_nats = nats + losses.sum(), unknown_nats + of_unknown.sum()
-                count, unknown = count + len(losses), unknown + len(of_unknown)
+                sums += losses.sum(), of_unknown.sum(), len(losses), len(of_unknown)
     finally:
         model.train(was_training)
+    if together:
+        together.meet()
+        sums = np.array(together.total(sums.tolist()))
+    nats, unknown_nats, count, unknown = sums.tolist()
     return Score(
-        float(nats), count, unknown, level=vocab.level, masked=True,
-        known_nats=float(nats - unknown_nats) if unknown else None, read=len(ids),
+        nats, int(count), int(unknown), level=vocab.level, masked=True,
+        known_nats=nats - unknown_nats if unknown else None, read=len(ids),
     )  # fmt: skip
+
+
+def _blocks_of_windows(tokens: int, window: int) -> Iterator[tuple[int, int, int]]:
+    """What is read of a text at a time: where it begins, how many windows, and of what width."""
+    whole = tokens // window
+    for first in range(0, whole, STREAMS):
+        yield first * window, min(STREAMS, whole - first), window
+    if tokens % window:
+        yield whole * window, 1, tokens % window
 
 
 @torch.inference_mode()

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from charlm.data.batches import quick_to_cut
 from charlm.data.vocab import UNK_ID, Ids
 from charlm.model.cells import State
 from charlm.model.network import CharLM, map_state
@@ -67,6 +68,9 @@ class Together(Protocol):
     def share(self, count: int) -> slice:
         """Of so many places, those of this process."""
 
+    def meet(self) -> None:
+        """Wait for all, however long one takes."""
+
     def total(self, figures: Sequence[float]) -> list[float]:
         """The sums of what they have."""
 
@@ -90,8 +94,7 @@ class SinglePass:
     """A model reading a text of `count` + 1 tokens, the first of which is not scored."""
 
     def __init__(self, model: CharLM, ids: Ids, on_scored: OnScored) -> None:
-        # A plain array: slicing a memory map costs several times as much.
-        self._model, self._ids, self._on_scored = model, np.asarray(ids), on_scored
+        self._model, self._ids, self._on_scored = model, quick_to_cut(ids), on_scored
         self._device = model.head.weight.device
         # To sum up in, where the device has it: of millions the last digits are kept.
         self._precise = torch.float32 if self._device.type == "mps" else torch.float64
@@ -139,7 +142,10 @@ class SinglePass:
         -> the time left, less than none for all where it is for one; the nats and the last state
         of what the streams left over (`end`).
         """
-        while not together.is_any(left < 0):
+        while True:
+            together.meet()  # one may have much more to mend than another
+            if together.is_any(left < 0):
+                return -1.0, rest
             before = together.of_the_one_before(_parts(rest[1]))
             changed = np.empty(0, np.int64)
             if before is not None:
@@ -150,9 +156,9 @@ class SinglePass:
                 wrong = changed[changed < len(begins) - 1] + 1
                 left = self._mended(course, begins, wrong, left)
                 rest = self._read(*end, _streams(course[-1].state, np.array([len(begins) - 1])))
+            together.meet()
             if not together.is_any(len(changed) > 0):
-                break
-        return (-1.0 if together.is_any(left < 0) else left), rest
+                return left, rest
 
     def _first_course(self, begins: Rows, length: int) -> list[Mark]:
         course, place, state = list[Mark](), 0, None
@@ -196,7 +202,7 @@ class SinglePass:
         window = max(1, min(WINDOW, LARGEST_LOGITS // (len(begins) * self._model.vocab_size)))
         for place in range(start, stop, window):
             end = min(place + window, stop)
-            tokens = self._ids[begins[:, None] + np.arange(place, end + 1)].T
+            tokens = np.stack([self._ids[b + place : b + end + 1] for b in begins.tolist()], axis=1)
             read = torch.from_numpy(np.ascontiguousarray(tokens, dtype=np.int64)).to(self._device)
             logits, state = self._model(read[:-1], state)
             nats += self._losses(logits, read[1:])

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# By which torchrun, and others that begin processes, tell each who and where they are.
+RENDEZVOUS = ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
 class World(Protocol):
     """Who trains together. rank: which of the `size` processes this is; the first has the word.
 
@@ -37,6 +41,9 @@ class World(Protocol):
 
     def share(self, streams: int) -> slice:
         """Of so many streams, those of this rank."""
+
+    def meet(self) -> None:
+        """Wait for all, however long one takes: all else is waited for less than a minute."""
 
     def add_up(self, tensors: "Sequence[Tensor]") -> None:
         """Make each, in place, the sum of those that all ranks have."""
@@ -71,6 +78,9 @@ class Alone:
 
     def share(self, streams: int) -> slice:
         return slice(0, streams)
+
+    def meet(self) -> None:
+        pass
 
     def add_up(self, tensors: "Sequence[Tensor]") -> None:
         pass
@@ -113,7 +123,9 @@ def leading(world: World) -> Iterator[None]:
 
 def join() -> World:
     """All processes of this training, where `torchrun` began several; else the only one."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if not all(name in os.environ for name in RENDEZVOUS):
+        return Alone()  # some schedulers set one or another of them
+    if os.environ["WORLD_SIZE"].strip() == "1":
         return Alone()
     from charlm.training.process_group import Ranks
 

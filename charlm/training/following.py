@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGINT, SIGTERM
 from typing import Any
 
 from charlm.config import Config
@@ -67,6 +67,7 @@ def lead(world: World, run: Path, trainer: Trainer) -> None:
         point, arrays = trainer.resume_point(), state_arrays(trainer)
         world.from_the_first(Training(run, trainer.config, corpus, arrays, point))
         world.training = True
+        world.meet()  # they may take a while to read the corpus
     trainer.world = world
 
 
@@ -74,6 +75,7 @@ def follow(world: World, say: Callable[[str], None]) -> None:
     """Do as the first process says, until it is over; nothing is written. say: tells what the first
     does not live to tell. Raises SystemExit where it does not end well."""
     run: Path | None = None
+    stopped: int | None = None
     # torchrun sends a signal wherever a process is gone.
     with StopSignals(Path(), lambda message: None) as signals:
         try:
@@ -83,19 +85,25 @@ def follow(world: World, say: Callable[[str], None]) -> None:
                     own = Speed(order.vocab_size, order.seconds)
                 elif isinstance(order, Training):
                     run = order.run
-                    _train(world, order, signals)
+                    stopped = _train(world, order, signals)
                 elif own is not None:
                     _together(world, own, order)
         except LostRankError as error:
+            if run is None and signals.received == SIGINT:
+                raise SystemExit(128 + SIGINT) from None  # so the first was ended too
             if world.speaks:
                 say(f"Error: {lost(error, run)}")
             raise SystemExit(error.exit_code) from None
         except (DivergedError, Stopped) as error:
             raise SystemExit(error.exit_code) from None
     world.leave()
+    if stopped:
+        raise SystemExit(128 + stopped)
 
 
-def _train(world: World, order: Training, signals: StopSignals) -> None:
+def _train(world: World, order: Training, signals: StopSignals) -> int | None:
+    """The signal that has ended it, if one has: then the first is saving, and not to be hurried by
+    a torchrun that misses the others."""
     config = on_own_device(order.config)
     # Its clock is the first process's.
     point = replace(order.point, planned=True)
@@ -103,9 +111,9 @@ def _train(world: World, order: Training, signals: StopSignals) -> None:
         trainer = Trainer(config, open_corpus(order.corpus), before=point)
         restore_trainer(Checkpoint(order.run, order.arrays, point), trainer)
         trainer.world = world
+        world.meet()
         trainer.fit(_Bystander(), lambda: signals.received is not None)
-    if trainer.was_stopped:
-        raise Stopped(signals.received or SIGTERM, "")
+    return (signals.received or SIGTERM) if trainer.was_stopped else None
 
 
 def lost(error: LostRankError, run: Path | None) -> str:

@@ -6,6 +6,7 @@ torch's, than by torch's threads that share every product of the small matrices 
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -76,17 +77,35 @@ class Gradient:
     ) -> tuple[float, Sequence[State]]:
         """The nats of this process's streams, and the states that they are left in."""
         nats, states = 0.0, []
-        # Drawn here, in one order, whichever part is the first to be at work.
-        dropout = self.model.draw_dropout(batch.inputs.shape[1])
-        symbols = self._loss.drawn(batch.targets, step)
-        for its_nats, gradients, after in self._map(
-            lambda columns: self._part(batch, state, dropout, symbols, columns),
-            self._columns(batch),
-        ):
-            nats += its_nats
-            states.append(after)
-            self._add(gradients)
+        with self._chance(step):
+            # Drawn here, in one order, whichever part is the first to be at work.
+            dropout = self.model.draw_dropout(batch.inputs.shape[1])
+            symbols = self._loss.drawn(batch.targets, step)
+            if self.world.size > 1:
+                self._seed(step, 1 + self.world.rank)  # between layers, each drops its own
+            for its_nats, gradients, after in self._map(
+                lambda columns: self._part(batch, state, dropout, symbols, columns),
+                self._columns(batch),
+            ):
+                nats += its_nats
+                states.append(after)
+                self._add(gradients)
         return nats, states
+
+    @contextmanager
+    def _chance(self, step: int) -> Iterator[None]:
+        """Where several processes train, torch's chance inside is a step's own, and after it as
+        before: as saved it is all of theirs, whoever drew how much, or was lost on the way."""
+        if self.world.size == 1:
+            yield
+            return
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            self._seed(step, 0)
+            yield
+
+    def _seed(self, *place: int) -> None:
+        seed = (self.config.training.seed, *place)
+        torch.manual_seed(int(np.random.default_rng(seed).integers(1 << 63)))
 
     def _of_all(self, batch: Batch, nats: float, states: Sequence[State]) -> tuple[float, State]:
         """The sums over all processes: nats, gradients, and, each stream being one's, states."""
@@ -104,8 +123,10 @@ class Gradient:
         for parameter in self._parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
+        # Figures first: one that is lost is missed there, and not inside a GPU's own exchange.
+        [nats] = self.world.total([nats])
         self.world.add_up([*(p.grad for p in self._parameters if p.grad is not None), *whole])
-        return self.world.total([nats])[0], whole[0] if len(whole) == 1 else (whole[0], whole[1])
+        return nats, whole[0] if len(whole) == 1 else (whole[0], whole[1])
 
     def _map(self, part: Callable[[slice], Part], columns: Sequence[slice]) -> Iterator[Part]:
         """What each part gives, in their order; when it ends, by an error too, all have ended."""

@@ -28,6 +28,8 @@ from charlm.training.validator import validation_score
 # Of a held-out part, so many tokens are scored for each second that the training is to take: three
 # such looks cost little of it.
 LOOK_TOKENS = 500.0
+# And no more, whatever the time is: it is held in memory.
+MOST_LOOKED_AT = 1 << 22
 # New symbols that are named.
 NAMED = 8
 
@@ -127,7 +129,7 @@ class Origin:
 
     def _cut(self, part: Ids) -> Ids:
         training = self._config.training
-        most = training.eval_tokens or len(part)
+        most = min(MOST_LOOKED_AT, training.eval_tokens or len(part))
         if training.time:
             most = min(most, int(LOOK_TOKENS * training.time))
         return part[:most]

@@ -38,8 +38,10 @@ class Ranks:
     def __init__(self) -> None:
         torch.set_num_threads(_threads())
         self._abandoned = False
-        threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
-        dist.init_process_group("gloo", timeout=PREPARING)
+        if "TORCHELASTIC_RUN_ID" in os.environ:  # else nobody says that a parent is to be there
+            threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
+        with self._losing_none():
+            dist.init_process_group("gloo", timeout=PREPARING)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.training = False
         # Figures go by the processors, wherever the tensors are: no GPU is waited for.
@@ -52,6 +54,10 @@ class Ranks:
     def share(self, streams: int) -> slice:
         begin, end = (streams * k // self.size for k in (self.rank, self.rank + 1))
         return slice(begin, end)
+
+    def meet(self) -> None:
+        with self._losing_none():
+            dist.barrier()
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         # One buffer: one exchange, and one order of the sums.

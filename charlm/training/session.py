@@ -155,15 +155,18 @@ def train_run(
             if not trainer.finished:
                 if world.size > 1:
                     each = torch.get_num_threads()
+                    idle = _idle(world, trainer.batches[0].inputs.shape[1])
                     recorder.progress.note(
-                        f"{world.size} processes, {each} thread{'s' * (each > 1)} each"
+                        f"{world.size} processes, {each} thread{'s' * (each > 1)} each{idle}"
                     )
                 lead(world, path, trainer)
                 trainer.fit(recorder, lambda: signals.received is not None)
                 world.training = False
                 recorder.finish(trainer)
         except LostRankError as error:
-            recorder.checkpoint_due(trainer)  # the last whole step
+            # The last whole step; but not where a last figure is missing: that is to come again.
+            if not trainer.finished:
+                recorder.checkpoint_due(trainer)
             raise LostRankError(lost(error, path)) from None
         finally:
             recorder.progress.close()
@@ -188,6 +191,14 @@ def train_run(
         trainer.best.failures if trainer.gave_up else None,
         advice(trainer.last_epoch.mean / math.log(2), bits, estimated=estimated), memory,
     )  # fmt: skip
+
+
+def _idle(world: World, streams: int) -> str:
+    """Of processes that have no share of so many streams."""
+    if streams >= world.size:
+        return ""
+    batch = f"a batch has {streams} stream{'s' * (streams > 1)}"
+    return f"; only {streams} of them train, since {batch} (--batch-size)"
 
 
 def _begun(

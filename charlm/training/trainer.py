@@ -185,6 +185,8 @@ class Trainer:
         """
         limit, last_save = self.limit, time.perf_counter()
         self.model.train()
+        if self._owes_a_look:
+            self.validate(watcher)
         while self.done < limit.total and not self.gave_up and not self._is_stopped(stopped):
             parts = self.gradient.parts
             loss = self.step(self.batches[self.done])
@@ -194,22 +196,26 @@ class Trainer:
                     f"trained in {self.gradient.parts} parts from here on, which is slower"
                 )
             limit.after_step(self.done)
-            milestone = self._reached_milestone()
+            late = time.perf_counter() - last_save > SECONDS_BETWEEN_SAVES
+            milestone, late = self._agree(late)
             watcher.stepped(self, loss)
             if self.done >= limit.total:
                 break
             looking = self._due(self.config.training.eval_every, milestone)
-            late = time.perf_counter() - last_save > SECONDS_BETWEEN_SAVES
+            sampling = self._due(self.config.training.sample_every, milestone)
+            saving = self._due(self.config.training.save_every, milestone or late)
             with limit.elsewhere(looking=looking):
                 if looking:
                     self.validate(watcher)
-                if self._due(self.config.training.sample_every, milestone):
+                if sampling:
                     watcher.sample_due(self)
                 # Where there is nothing left to do, it is saved once all is done.
-                due = self._due(self.config.training.save_every, milestone or late)
-                if due and not self.gave_up:
+                if saving and not self.gave_up:
                     watcher.checkpoint_due(self)
                     last_save = time.perf_counter()
+            if looking or sampling or saving:
+                # However long the first was at it; by its clock that may have been the last step.
+                limit.total = self.world.from_the_first(limit.total)
         if not self._is_stopped(stopped) and self.last_validation != self.done:
             self.validate(watcher)
         if self.finished:
@@ -219,15 +225,26 @@ class Trainer:
         """Whether what is done every so many steps is due; by default, at every milestone."""
         return milestone if every is None else self.done % every == 0
 
-    def _reached_milestone(self) -> bool:
-        """Milestones part the training into equal stretches, with a look at the end of each."""
+    def _agree(self, late: bool) -> tuple[bool, bool]:
+        """What the first's clock says of the limit, and whether a milestone is reached, and it is
+        `late` for a resume point.
+
+        Milestones part the training into equal stretches, with a look at the end of each.
+        """
         limit = self.limit
         due = self.done - self.last_milestone >= limit.total / (limit.looks + 1)
-        total, reached = self.world.first([limit.total, due])
+        total, reached, is_late = self.world.first([limit.total, due, late])
         limit.total = int(total)
         if reached and self.done < limit.total:
             self.last_milestone = self.done
-        return bool(reached)
+        return bool(reached), bool(is_late)
+
+    @property
+    def _owes_a_look(self) -> bool:
+        """Whether the step done last was to be followed by a look, and a process was lost in it."""
+        every = self.config.training.eval_every
+        due = self.last_milestone == self.done if every is None else self.done % every == 0
+        return due and 0 < self.done < self.limit.total and self.last_validation != self.done
 
     def _is_stopped(self, stopped: Callable[[], bool]) -> bool:
         """Whether any process was asked to stop."""
@@ -261,7 +278,6 @@ class Trainer:
         """Score the weights of the moment, where there is a part to score."""
         if not self.validates:
             return
-        self.last_validation = self.done
         looked_at = self.validator.extent.look
         score = self.validator.look(self.model, self.world)
         if self.validator.extent.look != looked_at and self.best.step:
@@ -269,6 +285,8 @@ class Trainer:
             with other_weights(self.model, self.world.from_the_first(watcher.kept())):
                 before = self.validator.look(self.model, self.world)
             self.best.nats_per_token = before.nats_per_token
+        # Only now: where a process is lost on the way, it is to come again.
+        self.last_validation = self.done
         watcher.validated(self, score, self.best.take(score, self.done))
 
     def conclude(self, watcher: Watcher) -> None:

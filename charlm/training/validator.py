@@ -1,7 +1,7 @@
 """What scores a training's weights: always on the same tokens, so that figures can be compared."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from charlm.config import Config, TrainingConfig
 from charlm.data.batches import MaskShape
@@ -48,11 +48,12 @@ def validation_score(
     world: who shares the work.
     """
     training = config.training
+    together = world if world and world.size > 1 else None
     if config.model.bidirectional:
         return evaluate_masked(
-            model, ids, vocab, window=training.seq_len, mask=mask_shape(training)
-        )
-    together = world if world and world.size > 1 else None
+            model, ids, vocab, window=training.seq_len, mask=mask_shape(training),
+            together=together,
+        )  # fmt: skip
     return evaluate(model, ids, vocab, unsettled_tokens=UNSETTLED_TOKENS, together=together)
 
 
@@ -93,7 +94,13 @@ class Validator:
         return self._score(model, self.extent.last, world)
 
     def _score(self, model: CharLM, tokens: int, world: World) -> Score:
-        return validation_score(model, self._ids[:tokens], self._vocab, self._config, world)
+        score = validation_score(model, self._ids[:tokens], self._vocab, self._config, world)
+        # A part too short to be shared, or read in one stream, each has read, and rounded its way:
+        # one figure must be all's, by which they go on, or give up.
+        world.meet()
+        nats, known_nats = world.first([score.nats, score.known_nats or 0.0])
+        known = None if score.known_nats is None else known_nats
+        return replace(score, nats=nats, known_nats=known)
 
     def is_of_all(self, score: Score) -> bool:
         """Whether a score is of the whole validation part."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,3 +159,27 @@ def test_a_long_slice_is_read_when_it_is_asked_for(monkeypatch: pytest.MonkeyPat
     assert part[1:3].tolist() == [7, 8]
     assert part[2:5].tolist() == [8, 9, 10]
     assert np.asarray(part).tolist() == list(range(6, 13))
+
+
+def test_whoever_reads_a_corpus_reads_one_in_several_files(
+    charlm: Any, text_file: Path, trained: Path, fill_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every part is then read as a long one is; and all that is told of it stays as it is."""
+    commands = [
+        ["evaluate", "-m", trained, "--dynamic", "--json"],
+        ["evaluate", "-m", trained, "--split", "train", "--json"],
+        ["generate", "-m", trained, "--length", 30, "--seed", 1, "--json", "--novelty"],
+        ["generate", "-m", trained, "--lines", 2, "--new", "--seed", 1, "--max-length", 9],
+        ["info", trained, "--json"], ["info", fill_run, "--json"],
+        ["neurons", "-m", trained, "--json"],
+    ]  # fmt: skip
+    plain = [charlm(*command) for command in commands]
+    monkeypatch.setattr("charlm.data.corpus.CHECKED_BYTES", 0)
+    for command, expected in zip(commands, plain, strict=True):
+        found = charlm(*command)
+        assert (found.code, found.out) == (expected.code, expected.out), (command, found.err)
+    few = ["--max-steps", 3, "--batch-size", 4, "--seq-len", 8, "--threads", 1, "-o"]
+    for name, more in (("ahead", ["--init-from", trained]), ("fill", ["--init-from", fill_run])):
+        result = charlm("train", text_file, *more, *few, name)
+        assert result.code == 0, result.err
+        assert "held-out part: " in result.err

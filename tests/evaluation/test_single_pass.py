@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from charlm.config import ModelConfig
+from charlm.data import shards
 from charlm.data.batches import MaskShape
+from charlm.data.shards import ShardedIds
 from charlm.data.vocab import UNK, UNK_ID, Ids, Vocab
 from charlm.evaluation import single_pass
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
@@ -252,3 +255,25 @@ class OnTheCPU(torch.Tensor):
 
 def refuse(tensor: torch.Tensor) -> None:
     raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+
+class Unread(ShardedIds):
+    """Ids of which nobody is to read all."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise AssertionError("read all at once")
+
+
+def test_a_text_beyond_memory_is_read_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlm.evaluation.evaluator.SHORTEST_STREAM", 100)
+    monkeypatch.setattr("charlm.evaluation.evaluator.BLOCK", 700)
+    monkeypatch.setattr(shards, "READ_AT_ONCE", 3_500)
+    pieces = np.split(IDS, [1_000, 5_000])
+    ids: Any = Unread(pieces, [Path(f"{k}.bin") for k in range(3)], len(VOCAB))
+    model, mask = model_of(), MaskShape(0.15, 3, 0.7)
+    for streams in (1, 8):
+        whole = evaluate(model, IDS, VOCAB, streams=streams)
+        assert evaluate(model, ids, VOCAB, streams=streams) == whole
+    fills = model_of(bidirectional=True)
+    found = evaluate_masked(fills, ids, VOCAB, window=50, mask=mask)
+    assert found == evaluate_masked(fills, IDS, VOCAB, window=50, mask=mask)

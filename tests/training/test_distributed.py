@@ -1,10 +1,13 @@
 """Several processes give what one gives: the same sums, the same score."""
 
+import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,19 @@ import torch
 from torch import Tensor
 
 from charlm.config import Config, ModelConfig
-from charlm.data.batches import Streams, Windows
+from charlm.data.batches import Batch, MaskShape, Streams, Windows
 from charlm.data.vocab import UNK, Vocab
+from charlm.errors import LostRankError
 from charlm.evaluation import single_pass
-from charlm.evaluation.evaluator import evaluate
+from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.model.network import CharLM
 from charlm.settings import configured
-from charlm.training.distributed import Alone
+from charlm.training.checkpoint import Checkpoint, restore_trainer, state_arrays
+from charlm.training.distributed import RENDEZVOUS, Alone, join
+from charlm.training.following import _Bystander
 from charlm.training.gradient import Gradient
+from charlm.training.limits import StepLimit
+from charlm.training.trainer import Trainer
 
 VOCAB = Vocab("char", (UNK, *"abcdefgh"), (0,) * 9)
 IDS = np.random.default_rng(0).integers(0, 9, 7_000).astype(np.uint8)
@@ -30,8 +38,8 @@ IDS = np.random.default_rng(0).integers(0, 9, 7_000).astype(np.uint8)
 class Threads(Alone):
     """Ranks that are threads of this process: `of` of them, each calling the same."""
 
-    def __init__(self, of: int) -> None:
-        self.size, self._met = of, threading.Barrier(of, timeout=60)
+    def __init__(self, of: int, patience: float = 60.0) -> None:
+        self.size, self._met = of, threading.Barrier(of, timeout=patience)
         self._local = threading.local()
         self._found: list[Any] = [None] * of
 
@@ -198,11 +206,173 @@ print("good", flush=True)
 """
 
 
+def torchrun(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Two processes that `torchrun` begins with these words."""
+    begin = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run(
+        [sys.executable, *begin, *map(str, words)],
+        cwd=cwd, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+
+
 def test_real_processes_exchange_what_they_have(tmp_path: Path) -> None:
     (tmp_path / "real.py").write_text(REAL)
-    ran = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "real.py"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
+    ran = torchrun("real.py", cwd=tmp_path)
     assert ran.stdout.count("good") == 2, ran.stderr
+
+
+OPTIONS = [
+    "--max-steps", 30, "--optimizer", "adamw", "--dropout", 0, "--hidden-size", 16,
+    "--batch-size", 5, "--seq-len", 16, "--eval-every", 10, "--threads", 1,
+    "--set", "training.parts=1", "--precision", "float32", "--set", "training.eval_tokens=0",
+]  # fmt: skip
+
+
+def curve(run: str) -> tuple[list[float], list[float]]:
+    """The losses of a run's steps, and its validations, in nats."""
+    lines = [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
+    return (
+        [line["train_loss"] for line in lines if "train_loss" in line],
+        [line["valid"]["nats_per_char"] for line in lines if "valid" in line],
+    )
+
+
+def test_two_processes_train_as_one_does_and_one_goes_on(
+    charlm: Any, tmp_path: Path, text_file: Path
+) -> None:
+    ran = torchrun("-m", "charlm", "train", text_file, "-o", "two", *OPTIONS, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("2 processes, 1 thread each") == 1
+    assert charlm("train", text_file, "-o", "one", *OPTIONS).code == 0
+    for steps in (30, 40):
+        (losses, scores), (own_losses, own_scores) = curve("two"), curve("one")
+        assert len(own_losses) == steps
+        assert len(own_scores) >= 3
+        assert losses == pytest.approx(own_losses, abs=1e-5)
+        assert scores == pytest.approx(own_scores, abs=1e-4)
+        for name in ("one", "two"):
+            assert charlm("train", "--resume", name, "--max-steps", 40).code == 0
+
+
+@pytest.mark.parametrize("count", [5, 1_003, 7_000])
+def test_a_shared_evaluation_of_gaps_is_the_score_of_one(count: int) -> None:
+    torch.manual_seed(0)
+    model = CharLM(ModelConfig(hidden_size=8, embedding_size=4, bidirectional=True), 9)
+    settings: dict[str, Any] = {"window": 20, "mask": MaskShape(0.2, 3, 0.7)}
+    alone, world = evaluate_masked(model, IDS[:count], VOCAB, **settings), Threads(3)
+    scores = world.run(
+        lambda: evaluate_masked(model, IDS[:count], VOCAB, together=world, **settings)
+    )
+    for score in scores:
+        assert score == replace(alone, nats=score.nats, known_nats=score.known_nats)
+        assert score.nats == pytest.approx(alone.nats, rel=1e-9)
+
+
+class Remembering(_Bystander):
+    """A watcher that knows when it was validated."""
+
+    def __init__(self) -> None:
+        self.validations: list[int] = []
+
+    def validated(self, trainer: Trainer, score: Any, best: bool) -> None:
+        self.validations.append(trainer.done)
+
+
+class Late(StepLimit):
+    """A clock by which a look was so slow that there are no more steps."""
+
+    @contextmanager
+    def elsewhere(self, *, looking: bool = False) -> Iterator[None]:
+        yield
+        self.total = 8
+
+
+def test_all_end_where_a_look_took_the_first_the_rest_of_its_time(
+    make_corpus: Any, tiny_config: Any, nonsense: Any
+) -> None:
+    config = tiny_config(training={"eval_every": 8, "max_steps": 20})
+    corpus, world = make_corpus(nonsense(500)), Threads(2, patience=5)
+    trainers = [Trainer(config, corpus) for _ in range(2)]
+    trainers[0].limit = Late(20, 0)
+
+    def fit() -> tuple[int, list[int]]:
+        trainer, watcher = trainers[world.rank], Remembering()
+        trainer.world = world
+        trainer.fit(watcher)
+        return trainer.done, watcher.validations
+
+    assert world.run(fit) == [(8, [8])] * 2
+
+
+def test_a_look_in_which_one_was_lost_comes_again(
+    make_corpus: Any, tiny_config: Any, nonsense: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(training={"eval_every": 8, "max_steps": 20, "patience": 0})
+    corpus = make_corpus(nonsense(500))
+    whole, looks = Remembering(), [8, 16, 20]
+    Trainer(config, corpus).fit(whole)
+    assert whole.validations == looks
+    for lost_in in looks:
+        trainer, watcher = Trainer(config, corpus), Remembering()
+        look = trainer.validator.look
+
+        def lost(*given: Any, at: int = lost_in, its: Any = trainer, look: Any = look) -> Any:
+            if its.done == at:
+                raise LostRankError("gone")
+            return look(*given)
+
+        monkeypatch.setattr(trainer.validator, "look", lost)
+        with pytest.raises(LostRankError):
+            trainer.fit(watcher)
+        assert not trainer.finished
+        checkpoint = Checkpoint(Path(), state_arrays(trainer), trainer.resume_point())
+        resumed = Trainer(config, corpus, before=checkpoint.point)
+        restore_trainer(checkpoint, resumed)
+        resumed.fit(watcher)
+        assert watcher.validations == looks
+
+
+class Half(Alone):
+    """One of two ranks, without the other."""
+
+    size = 2
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def share(self, streams: int) -> slice:
+        return slice(streams * self.rank // 2, streams * (self.rank + 1) // 2)
+
+
+def test_between_layers_each_drops_its_own_and_leaves_chance_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = configured(Config(), {
+        "model": {"hidden_size": 12, "embedding_size": 6, "num_layers": 2, "dropout": 0.5},
+        "training": {"batch_size": 5, "precision": "float32"},
+    })  # fmt: skip
+    model = model_of(config)
+    model.train()
+    monkeypatch.setattr(model, "draw_dropout", lambda streams: None)
+    alike = np.repeat(IDS[:10, None].astype(np.int64), 4, axis=1)
+    batch = Batch(alike[:-1], alike[1:], np.zeros(4, np.float32))
+    counts, before = np.bincount(IDS, minlength=9), torch.get_rng_state()
+
+    def nats(rank: int, step: int) -> float:
+        return Gradient(model, config, counts, Half(rank))(batch, None, step)[0]
+
+    found = [nats(0, 1), nats(1, 1), nats(0, 2)]
+    assert len(set(found)) == 3
+    assert nats(1, 1) == found[1]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_where_a_scheduler_sets_a_part_of_it_a_process_is_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in RENDEZVOUS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert isinstance(join(), Alone)
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    assert isinstance(join(), Alone)

@@ -1,6 +1,8 @@
 """Several processes give what one gives: the same sums, the same score."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -206,19 +208,20 @@ print("good", flush=True)
 """
 
 
-def torchrun(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Two processes that `torchrun` begins with these words."""
-    begin = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.run(
-        [sys.executable, *begin, *map(str, words)],
-        cwd=cwd, capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
-
-
-def test_real_processes_exchange_what_they_have(tmp_path: Path) -> None:
-    (tmp_path / "real.py").write_text(REAL)
-    ran = torchrun("real.py", cwd=tmp_path)
-    assert ran.stdout.count("good") == 2, ran.stderr
+def test_real_processes_exchange_what_they_have() -> None:
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", REAL], env={**os.environ, **where, "RANK": str(rank)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    for rank in ranks:
+        out, err = rank.communicate(timeout=100)
+        assert out == "good\n", err
 
 
 OPTIONS = [
@@ -240,7 +243,11 @@ def curve(run: str) -> tuple[list[float], list[float]]:
 def test_two_processes_train_as_one_does_and_one_goes_on(
     charlm: Any, tmp_path: Path, text_file: Path
 ) -> None:
-    ran = torchrun("-m", "charlm", "train", text_file, "-o", "two", *OPTIONS, cwd=tmp_path)
+    begin = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "charlm"]
+    ran = subprocess.run(
+        [sys.executable, *begin, "train", text_file, "-o", "two", *map(str, OPTIONS)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("2 processes, 1 thread each") == 1
     assert charlm("train", text_file, "-o", "one", *OPTIONS).code == 0

@@ -35,19 +35,28 @@ class Guide(Protocol):
         ...
 
 
+Run = tuple[int, ...]  # tokens
+
+
 class NoRepeat:
     """No run of so many tokens twice. known: the tokens before the text."""
 
     def __init__(self, length: int, size: int, known: Sequence[int] = ()) -> None:
         self._before, self._size = length - 1, size
-        self._last: tuple[int, ...] = ()
-        # What came after each run of all but one.
-        self._followers: dict[tuple[int, ...], list[int]] = {}
+        self._last: Run = ()
+        # What came after each run of all but one: in what was known, however long, which all forks
+        # share, and in the text.
+        self._known: dict[Run, list[int]] = {}
+        self._followers: dict[Run, Run] = {}
         for token in known:
-            self.take(token, 0)
+            if len(self._last) == self._before:
+                self._known.setdefault(self._last, []).append(token)
+            self._go_on(token)
 
     def allowed(self, left: int) -> Allowed | None:
-        found = self._followers.get(self._last, ()) if len(self._last) == self._before else ()
+        if len(self._last) < self._before:
+            return None
+        found = [*self._known.get(self._last, ()), *self._followers.get(self._last, ())]
         # What is unknown in a prefix (<unk>) is never drawn.
         if not (places := [token - 1 for token in found if token != UNK_ID]):
             return None
@@ -57,15 +66,18 @@ class NoRepeat:
 
     def take(self, token: int, left: int) -> str | None:
         if len(self._last) == self._before:
-            self._followers.setdefault(self._last, []).append(token)
-        self._last = (*self._last, token)[1:] if len(self._last) == self._before else (
-            *self._last, token)  # fmt: skip
+            self._followers[self._last] = (*self._followers.get(self._last, ()), token)
+        self._go_on(token)
         return None
+
+    def _go_on(self, token: int) -> None:
+        full = len(self._last) == self._before
+        self._last = (*self._last, token)[1:] if full else (*self._last, token)
 
     def fork(self) -> "NoRepeat":
         other = NoRepeat(self._before + 1, self._size)
-        other._last = self._last
-        other._followers = {run: list(found) for run, found in self._followers.items()}
+        other._last, other._known = self._last, self._known
+        other._followers = self._followers.copy()
         return other
 
 
@@ -127,7 +139,7 @@ def guides_of(
         if vocab.level != "char":
             raise ModelError("--match goes with a model of characters; this one writes words")
         characters = ["" if token in without else token for token in vocab.tokens[UNK_ID + 1 :]]
-        matcher = Matcher(settings.match, characters)
+        matcher = Matcher(settings.match, characters, settings.length)
         if matcher.least(matcher.first) > settings.length:
             raise UsageError(
                 f"--match: no text of {settings.length} characters or fewer, of those that the "

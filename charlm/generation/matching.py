@@ -63,10 +63,15 @@ class State:
 
 
 class Matcher:
-    """Follows texts of some characters (C) through an expression. Raises UsageError."""
+    """Follows texts of some characters (C) through an expression, `longest` of them at most.
 
-    def __init__(self, expression: str, characters: Sequence[str]) -> None:
+    Raises UsageError."""
+
+    def __init__(self, expression: str, characters: Sequence[str], longest: int) -> None:
         self._size = len(characters)
+        # Of more repetitions than a text has characters all but so many match nothing, in one
+        # place, where one does as well as many.
+        self._most = longest + 1
         self._line_break = np.array([c == "\n" for c in characters], dtype=bool)
         self._nodes: list[_Node] = []
         self._final = self._new()
@@ -128,19 +133,26 @@ class Matcher:
         return begin
 
     def _repeated(self, tree: Repetition, end: int) -> int:
-        """Back to front: first what may be left out, or repeated for ever, then what must be."""
+        """Back to front: first what may be left out, or repeated for ever, then what must be; no
+        more of it where it has no nodes, as what matches nothing has none."""
+        least = min(tree.least, self._most)
         if tree.most is None:
             begin = self._new()
             self._nodes[begin].free = [self._built(tree.part, begin), end]
             end = begin
         else:
             after = end
-            for _ in range(tree.most - tree.least):
-                begin = self._new()
-                self._nodes[begin].free = [self._built(tree.part, end), after]
-                end = begin
-        for _ in range(tree.least):
-            end = self._built(tree.part, end)
+            for _ in range(min(tree.most, self._most) - least):
+                part = self._built(tree.part, end)
+                if part == end:
+                    break
+                end = self._new()
+                self._nodes[end].free = [part, after]
+        for _ in range(least):
+            part = self._built(tree.part, end)
+            if part == end:
+                break
+            end = part
         return end
 
     def _characters(self, place: Place) -> Characters:

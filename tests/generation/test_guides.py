@@ -85,6 +85,15 @@ def test_a_fork_goes_its_own_way() -> None:
     assert first is not None
     assert first.tolist() == [True, False, True]
     assert second is None
+    # What was known before is common to all, however long; what comes after it is not.
+    guide.take(1, 0)
+    other.take(1, 0)
+    [first, second] = guide.allowed(1), other.allowed(1)
+    assert first is not None
+    assert first.tolist() == [False, False, True]
+    assert second is not None
+    assert second.tolist() == [True, False, True]
+    assert guide._known is other._known
 
 
 WORDS = st.sampled_from(["a", "B", " ", "1", "-", ".", r"\w", r"\s", r"\d", "[aB]", "[^a]", r"\n"])

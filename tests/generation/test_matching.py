@@ -12,13 +12,16 @@ from charlm.errors import UsageError
 from charlm.generation.matching import NEVER, Matcher
 
 ALPHABET = "aB \n"
-TEXTS = ["".join(text) for n in range(4) for text in product(ALPHABET, repeat=n)]
+LONGEST = 3
+TEXTS = ["".join(text) for n in range(LONGEST + 1) for text in product(ALPHABET, repeat=n)]
 
 ATOMS = st.sampled_from(
     ["a", "B", " ", r"\n", ".", r"\w", r"\W", r"\s", r"\S", r"\d", "[aB]", "[^a]", "[]a]", r"\x61",
      r"\u0042", "(?i:b)", "(?s:.)", "(?-i:b)", "b", "^", "$", r"\A", r"\Z", "(?#no)", "(?:)"]
 )  # fmt: skip
-COUNTS = st.sampled_from(["", "*", "+", "?", "{2}", "{1,2}", "{,2}", "{2,}", "*?", "+?", "{1,3}?"])
+COUNTS = st.sampled_from(
+    ["", "*", "+", "?", "{2}", "{1,2}", "{,2}", "{2,}", "*?", "+?", "{1,3}?", "{5}", "{4,9}"]
+)
 
 
 def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -56,13 +59,13 @@ def test_it_accepts_what_re_accepts_and_knows_the_least_length(expression: str) 
     pattern = compiled(expression)
     if pattern is None:
         with pytest.raises(UsageError, match="is no regular expression"):
-            Matcher(expression, ALPHABET)
+            Matcher(expression, ALPHABET, LONGEST)
         return
-    matcher = Matcher(expression, ALPHABET)
+    matcher = Matcher(expression, ALPHABET, LONGEST)
     matches = [text for text in TEXTS if pattern.fullmatch(text)]
     assert [text for text in TEXTS if accepts(matcher, text)] == matches
     least = matcher.least(matcher.first)
-    assert least == min(map(len, matches)) if matches else least > 3
+    assert least == min(map(len, matches)) if matches else least > LONGEST
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_it_accepts_what_re_accepts_and_knows_the_least_length(expression: str) 
 )
 def test_what_expressions_are_made_of(expression: str, yes: str, no: str) -> None:
     alphabet = "0123456789-été龙abAB{},\\.\0^] "
-    matcher = Matcher(expression, alphabet)
+    matcher = Matcher(expression, alphabet, 10)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert re.fullmatch(expression, yes)
@@ -104,7 +107,7 @@ def test_what_expressions_are_made_of(expression: str, yes: str, no: str) -> Non
         ("(?>a)b", "(?>a…)"),
         ("a++b", "a possessive repetition"),
         ("(?m)^a", "^ with (?m)"),
-        ("(.{1,1000}){1,1000}", "more than 100,000 places"),
+        ("(a?b?c?){1,3}" * 5000, "more than 100,000 places"),
         ("a{2", None),
         ("(a", "is no regular expression: missing ), unterminated subpattern at position 0"),
         ("a**", "multiple repeat"),
@@ -113,22 +116,22 @@ def test_what_expressions_are_made_of(expression: str, yes: str, no: str) -> Non
 )
 def test_what_cannot_be_followed_is_refused(expression: str, what: str | None) -> None:
     if what is None:
-        Matcher(expression, ALPHABET)
+        Matcher(expression, ALPHABET, LONGEST)
         return
     with pytest.raises(UsageError, match=re.escape(what)):
-        Matcher(expression, ALPHABET)
+        Matcher(expression, ALPHABET, LONGEST)
 
 
 def test_what_the_characters_cannot_make_is_known() -> None:
-    matcher = Matcher("a|bc", "ad")
+    matcher = Matcher("a|bc", "ad", LONGEST)
     assert matcher.least(matcher.first) == 1
-    matcher = Matcher("b|[^ad]", "ad")
+    matcher = Matcher("b|[^ad]", "ad", LONGEST)
     assert matcher.least(matcher.first) == NEVER
 
 
 def test_only_the_states_that_a_text_comes_through_are_made() -> None:
     """All of them would be 2 to the power of 60."""
-    matcher = Matcher("(a|B)*a(a|B){60}", ALPHABET)
+    matcher = Matcher("(a|B)*a(a|B){60}", ALPHABET, 81)
     state, least = matcher.first, [matcher.least(matcher.first)]
     for character in "aB" * 40:
         state = matcher.step(state, ALPHABET.index(character))
@@ -136,3 +139,22 @@ def test_only_the_states_that_a_text_comes_through_are_made() -> None:
     assert least[0] == 61
     assert state.ends != matcher.step(state, 0).ends
     assert len(matcher._states) < 100
+
+
+@pytest.mark.parametrize(
+    ("expression", "matches"),
+    [
+        ("(){999999999}a", ["a"]),
+        ("((){9999}(^){9999}|B{0}){0,9999}a", ["a"]),
+        ("(.{0,40000}){0,40000}a{40000}|a", ["a"]),
+        ("(a?){40000}", ["", "a", "aa", "aaa"]),
+        ("(a|$){40000}", ["", "a", "aa", "aaa"]),
+        ("a{4,40000}", []),
+    ],
+)
+def test_repetitions_cost_no_more_than_a_text_has_room_for(
+    expression: str, matches: list[str]
+) -> None:
+    matcher = Matcher(expression, ALPHABET, LONGEST)
+    assert [text for text in TEXTS if accepts(matcher, text)] == matches
+    assert len(matcher._nodes) < 200

@@ -25,15 +25,15 @@ Found = tuple[list[tuple[int, float]], str]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A text so far: another one and a token more.
+    """A text so far: another one and a token more; or, before the first, the end of the prefix.
 
     nats: of all of it; own: of its last token. ending: as much of its end as matters to stop texts,
     stopped: whether it has one. greedy: whether each of its tokens was the likeliest.
     """
 
+    token: int
     nats: float = 0.0
     before: "Hypothesis | None" = None
-    token: int = UNK_ID
     own: float = 0.0
     ending: str = ""
     stopped: bool = False
@@ -66,7 +66,7 @@ def search(
     logits = engine.read(prefix, state)
     if not np.isfinite(logits).all():
         return [([], "overflow")]
-    live, done = [Hypothesis(guide=guide)], list[Hypothesis]()
+    live, done = [Hypothesis(token=prefix[-1], guide=guide)], list[Hypothesis]()
     for left in range(settings.length, 0, -1):
         nats, why = _surprises(logits, live, left)
         chosen = _chosen(nats, live, settings.beam)
@@ -128,8 +128,7 @@ def _grown(
 ) -> Hypothesis:  # fmt: skip
     """A text and one of the tokens after it."""
     token, own = UNK_ID + 1 + place, nats.item(row, place)
-    space = " " if vocab.level == "word" else ""
-    ending = text.ending + space + vocab.tokens[token]
+    ending = text.ending + vocab.piece(token, text.token)
     longest, guide = max(map(len, settings.stop), default=0), text.guide
     if guide is not None:
         guide = guide.fork()

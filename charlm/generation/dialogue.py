@@ -120,15 +120,13 @@ class Dialogue:
         [sample] = samples = sampler.start(prefix)
         prefix = prefix or [sampler.first_id()]
         seed, self.seed = self.seed, (self.seed + 1) % (LARGEST_SEED + 1)
-        written: list[str] = []
         try:
             for _, text in sampler.stream(prefix, samples, seed):
-                written.append(text)
                 yield text
         finally:
             if sample.stop_reason != "overflow":
                 self._turns.append(turn)
-                self._place = self._after(engine, [*prefix, *self._read("".join(written))])
+                self._place = self._after(engine, [*prefix, *sample.ids])
         if sample.stop_reason == "overflow":
             raise ModelError(
                 f"the state of this model grows beyond all bounds as it reads on (here, "
@@ -148,10 +146,6 @@ class Dialogue:
         apart = next((self._vocab[token] for token in BREAKS if self._vocab[token]), None)
         between = [] if apart is None or before == [apart] else [apart]
         return [*before, *between, *turn.typed]
-
-    def _read(self, text: str) -> list[int]:
-        """The ids of a text of the model's own, of which a word may have been cut by a stop."""
-        return [int(i) for i in self._vocab.encode(text) if i != UNK_ID]
 
     def _after(self, engine: Onward, ids: Sequence[int]) -> Place:
         state = engine.start()

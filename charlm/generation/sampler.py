@@ -23,7 +23,7 @@ class Sample:
     """A continuation in the making. Text that may turn out to begin a stop text is held back.
 
     nats: of the tokens that stand in `text` whole, under the model itself, before any rule; NaN of
-    a sampler that is not asked for them.
+    a sampler that is not asked for them. ids: the same tokens.
     stop_reason: "length", "stop", "match", "repeat", where whatever came next would have been a
     repetition, or "overflow", where the model's numbers grew beyond bounds.
     """
@@ -33,13 +33,14 @@ class Sample:
     # Whether a word of this text comes after another word.
     follows: bool
     nats: float = 0.0
+    ids: list[int] = field(default_factory=list, repr=False)
     stop_reason: str | None = None
     # The token that this text comes after so far; where it is not known, a word like others.
     last: int | None = None
     _shown: list[str] = field(default_factory=list, repr=False)
     _held: str = field(default="", repr=False)
-    # Of the tokens that are not shown whole: where each ends in `_held`, and its nats.
-    _ends: list[tuple[int, float]] = field(default_factory=list, repr=False)
+    # Of the tokens that are not shown whole: itself, where it ends in `_held`, and its nats.
+    _ends: list[tuple[int, int, float]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         if self.follows and self.last is None:
@@ -55,9 +56,10 @@ class Sample:
         self.last = token
         if not self.stops:
             self.nats += nats
+            self.ids.append(token)
             self._shown.append(text)
             return text
-        self._ends.append((len(text), nats))
+        self._ends.append((token, len(text), nats))
         # A stop text may span tokens, a word may hold it inside, and two may end together.
         found = [place for stop in self.stops if (place := text.find(stop)) >= 0]
         if found:
@@ -72,8 +74,11 @@ class Sample:
         return self._show(self._held, "")
 
     def _show(self, text: str, held: str) -> str:
-        self.nats += sum(nats for end, nats in self._ends if end <= len(text))
-        self._ends = [(end - len(text), nats) for end, nats in self._ends if end > len(text)]
+        whole = [(token, nats) for token, end, nats in self._ends if end <= len(text)]
+        self.ids += [token for token, _ in whole]
+        self.nats += sum(nats for _, nats in whole)
+        self._ends = [(token, end - len(text), nats)
+                      for token, end, nats in self._ends if end > len(text)]  # fmt: skip
         self._shown.append(text)
         self._held = held
         return text

@@ -99,6 +99,19 @@ def test_words() -> None:
     assert (len(found.text.split()), found.text[0]) == (3, " ")
 
 
+def test_stop_texts_are_found_where_marks_are_joined_to_words() -> None:
+    text = 'to be, or "not" to be. or to be\nor, "to" be, not'
+    vocab = vocab_of(text, "word+breaks+punctuation")
+    stops = (", or", '"to', "be.", "be\nor")
+    for seed in range(8):
+        stepper = stepper_of(vocab, seed)
+        [whole] = searched(stepper, "to be", vocab, beam=1, length=20)
+        [ended] = searched(stepper, "to be", vocab, beam=1, length=20, stop=stops)
+        found = [place for stop in stops if (place := whole.text.find(stop)) >= 0]
+        assert ended.text == (whole.text[: min(found)] if found else whole.text)
+        assert ended.stop_reason == ("stop" if found else "length")
+
+
 def test_a_text_that_can_only_repeat_itself_ends() -> None:
     [found] = searched(stepper_of(), "a", beam=4, length=99, no_repeat=1)
     assert (sorted(found.text), found.stop_reason) == (["b", "c"], "repeat")

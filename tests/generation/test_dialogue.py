@@ -1,19 +1,22 @@
 """A text in turns: it stands where what was written stands, whatever was taken back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.config import Config, GenerationConfig
-from charlm.data.vocab import Vocab
+from charlm.config import Config, GenerationConfig, ModelConfig
+from charlm.data.vocab import TokenCounter, Vocab, build_vocab
 from charlm.errors import ModelError, UsageError
 from charlm.generation.dialogue import Dialogue
 from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
+from charlm.model.network import CharLM, weights_of
 from charlm.run import open_run
 
 GREEDY = GenerationConfig(length=12, temperature=0.0)
@@ -38,6 +41,21 @@ def test_whoever_stops_reading_ends_the_text_there(model: tuple[Stepper, Vocab])
     stream.close()  # type: ignore[attr-defined]
     rest = "".join(dialogue.say([]))
     assert (begun + rest)[:12] == continued(model, "abc", GREEDY)
+
+
+def test_it_goes_on_from_the_words_and_marks_themselves() -> None:
+    counter = TokenCounter("word+breaks+punctuation")
+    counter.add('to be, or "not" to be. or (to) be\nor, "to" be, not')
+    vocab = build_vocab(counter)
+    for seed in range(9):
+        torch.manual_seed(seed)
+        config = ModelConfig(hidden_size=12, embedding_size=6)
+        weights = weights_of(CharLM(config, len(vocab)))
+        weights["head.weight"] *= 8
+        model = Stepper(config, weights), vocab
+        dialogue = Dialogue(*model, GREEDY, seed=0)
+        halves = [*dialogue.say(vocab.encode("to be").tolist()), *dialogue.say([])]
+        assert "".join(halves) == continued(model, "to be", replace(GREEDY, length=24))
 
 
 @settings(max_examples=25, deadline=None)
@@ -83,8 +101,6 @@ def test_probabilities_are_those_of_the_model_and_of_the_draw(
 def test_a_model_that_cannot_go_on_says_so_and_the_text_stays(
     tiny_config: Callable[..., Config], model: tuple[Stepper, Vocab]
 ) -> None:
-    from charlm.model.network import CharLM
-
     config = tiny_config(model={"rnn_type": "rnn", "nonlinearity": "relu"}).model
     weights = {
         k: 50 * abs(v.numpy()) for k, v in CharLM(config, len(model[1])).state_dict().items()

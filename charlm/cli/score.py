@@ -171,10 +171,10 @@ def in_words(total: "Total", name: str) -> Iterator[str]:
     score = total.score()
     lines = f"{total.lines:,} line" + "s" * (total.lines != 1)
     yield f"{name}: {score or 'nothing to score'} in {lines}"
+    what = "character" if total.level == "char" else "word"
     if total.unknown > total.left_out:
-        yield "  unknown characters count as <unk>, with the probability it has"
+        yield f"  unknown {what}s count as <unk>, with the probability it has"
     if total.left_out:
-        what = "character" if total.level == "char" else "word"
         are = f"{what} is" if total.left_out == 1 else f"{what}s are"
         yield (
             f"  {total.left_out:,} unknown {are} left out of the figures: the model has never met "

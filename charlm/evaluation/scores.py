@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.data.vocab import UNK_ID, Ids, Vocab
+from charlm.errors import ModelError
 from charlm.evaluation.long_text import LONG, read_text
 from charlm.evaluation.metrics import Score
 from charlm.generation.stepper import LayerStates, Stepper
@@ -90,7 +91,8 @@ class Scorer:
     """Scores lines of ids with a model.
 
     Where the model has met rare tokens as <unk> (`min_freq`), unknown ones are scored as that;
-    else they have no score. They are read in either case.
+    else they have no score. They are read in either case. Raises ModelError for a model that grows
+    beyond all numbers: what has no likelihood would seem to cost it nothing.
     """
 
     def __init__(
@@ -108,7 +110,8 @@ class Scorer:
         self.scores_unknown = vocab.counts[UNK_ID] > 0
         # What stands before a line that begins afresh.
         self._begun = stepper.start()
-        self._first = stepper.read([vocab.opening], self._begun)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._first = stepper.read([vocab.opening], self._begun)
 
     def afresh(self, lines: Sequence[Ids]) -> list[LineScore]:
         """Each line as if after a line break; the scores in their order."""
@@ -190,14 +193,21 @@ class Scorer:
         for line in lines:
             ids = line.astype(np.int64)
             table = _Table((1, len(ids)), details=self._with_details)
+            unscored = int(before is None)
             if before is not None and len(ids):
                 table.put((0, slice(1)), before, ids[:1])
             if len(ids):
                 before = self._read(ids, state, table)
-            yield self._scored(line, table, (0, slice(len(ids))))
+            yield self._scored(line, table, (0, slice(len(ids))), unscored)
 
-    def _scored(self, ids: Ids, table: "_Table", place: Any) -> LineScore:
+    def _scored(self, ids: Ids, table: "_Table", place: Any, unscored: int = 0) -> LineScore:
+        """unscored: how many tokens at the beginning nothing stands before."""
         nats = table.nats[place]
+        if np.isnan(nats[unscored:]).any():
+            raise ModelError(
+                "the state of this model grows beyond all bounds as it reads the text: it gives it "
+                "no likelihood"
+            )
         if not self.scores_unknown:
             nats[ids == UNK_ID] = np.nan
         return LineScore(ids, nats, table.details(place))

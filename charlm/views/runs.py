@@ -116,4 +116,9 @@ def _time(seconds: float | None) -> str:
 
 
 def _saved(run: Listed, zone: tzinfo | None) -> str:
-    return f"{run.saved.astimezone(zone):%Y-%m-%d %H:%M}" if run.saved else NONE
+    if run.saved is None:
+        return NONE
+    try:
+        return f"{run.saved.astimezone(zone):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError, OSError):  # beyond the calendar's ends in this zone
+        return NONE

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from wcwidth import wcswidth
 
+from charlm.cli.score import in_words
 from charlm.cli.watch import Watch
 from charlm.errors import Stopped
 from charlm.evaluation import scores
+from charlm.evaluation.lines import Total
 from charlm.views import columns
 
 HEADER = "bits/char      nats  chars perplexity left out  text\n"
@@ -191,6 +193,13 @@ def test_a_model_of_words_tells_of_words(charlm, text_file: Path, tiny_options: 
     header = charlm("score", "-m", "words", "lines.txt").err.splitlines()[0]
     assert header.split()[:3] == ["bits/word", "nats", "words"]
     assert "ABC  abc" not in charlm("score", "-m", "words", "lines.txt", "--heatmap").out
+
+
+def test_unknown_words_are_called_words() -> None:
+    total = Total("word", lines=1, tokens=2, nats=3.0, unknown=1, unknown_nats=1.0)
+    assert list(in_words(total, "a"))[1:] == [
+        "  unknown words count as <unk>, with the probability it has"
+    ]
 
 
 def test_tab_separated_values_have_one_field_a_figure(charlm, trained: Path) -> None:

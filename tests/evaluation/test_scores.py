@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from charlm.config import ModelConfig
 from charlm.data.vocab import Vocab
+from charlm.errors import ModelError
 from charlm.evaluation import scores
 from charlm.evaluation.scores import LineScore, Scorer
 from charlm.generation.stepper import Stepper
@@ -145,3 +146,12 @@ def test_of_two_symbols_two_are_expected() -> None:
     assert score.details is not None
     assert (score.details.expected[:, 2] == 0).all()
     assert (score.details.likelihood[:, 2] == 0).all()
+
+
+def test_a_model_that_grows_beyond_all_numbers_is_no_cheap_one(model: CharLM) -> None:
+    huge = Stepper(CONFIG, {name: np.full_like(w, 1e38) for name, w in weights_of(model).items()})
+    scorer = Scorer(huge, VOCAB)
+    with pytest.raises(ModelError, match="beyond all bounds"):
+        scorer.afresh([np.array([1, 2])])
+    with pytest.raises(ModelError, match="beyond all bounds"):
+        list(scorer.in_order([np.array([1]), np.array([2])]))

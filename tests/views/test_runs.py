@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 from hypothesis import given
@@ -74,3 +74,11 @@ def test_what_is_shortened_fits_and_begins_as_it_did(text: str, size: int) -> No
     short = shortened(text, size)
     assert short == text or (short.endswith("…") and text.startswith(short[:-1]))
     assert cells(short) <= max(size, 1)
+
+
+def test_a_time_that_the_calendar_lacks_in_this_zone_is_left_out() -> None:
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)
+    east, west = (timezone(timedelta(hours=hours)) for hours in (9, -9))
+    for saved, zone in ((first, west), (last, east)):
+        row = table([listed("a", saved=saved)], RUNS, zone=zone).splitlines()[1]
+        assert row.split()[-2:] == ["–", "finished"]

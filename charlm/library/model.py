@@ -257,7 +257,7 @@ def _text(given: object, name: str) -> str:
 
 def _count(given: object, name: str) -> int:
     """NumPy's whole numbers are some too."""
-    if isinstance(given, Integral) and not isinstance(given, bool) and given >= 1:
+    if isinstance(given, Integral) and not isinstance(given, bool) and int(given) >= 1:
         return int(given)
     raise UsageError(f"{name} is {given!r:.60}; it must be a whole number of at least 1")
 

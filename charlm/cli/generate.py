@@ -87,7 +87,7 @@ def generate(
     stops = [_as_meant(stop, "--stop", escapes, run) for stop in options["generation__stop"]]
     options["generation__stop"] = tuple(stops)
     with as_typed(options):
-        given = _without_rivals(run.config, options, listed)
+        given = _without_rivals(run.config, options, listed, temperatures)
         config = configured(given, changes_of(options))
         sheet = _settings(config, temperatures)
     if options["text__encoding"] and prefix_file is None:
@@ -166,15 +166,22 @@ def _settings(config: Config, temperatures: str | None) -> list[GenerationConfig
     return found
 
 
-def _without_rivals(config: Config, options: dict[str, Any], listed: Listed) -> Config:
+def _without_rivals(
+    config: Config, options: dict[str, Any], listed: Listed, temperatures: str | None
+) -> Config:
     """A run's own settings without those that what was typed leaves no room for."""
+    from charlm.generation.rules import RULES
+
     rivals: dict[str, Any] = {}
     if options["generation__match"] is not None:
         rivals |= {"stop": (), "no_repeat": 0, "beam": 0}
-    if options["generation__beam"] or options["generation__no_repeat"]:
+    if any(options[f"generation__{name}"] for name in ("beam", "no_repeat", "stop")):
         rivals["match"] = None
     if listed.lines:
         rivals |= {"beam": 0, "num_samples": 1}
+    drawing = [temperatures, *(options[f"generation__{name}"] for name in ("seed", *RULES))]
+    if any(value is not None for value in drawing):
+        rivals["beam"] = 0
     generation = dataclasses.replace(config.generation, **rivals)
     return dataclasses.replace(config, generation=generation)
 

@@ -12,7 +12,7 @@ from charlm.cli.prompt import Offer
 from charlm.cli.written import print_as_it_comes
 from charlm.config import Config, GenerationConfig, check_generation
 from charlm.errors import DataError, UsageError
-from charlm.generation.dialogue import Dialogue
+from charlm.generation.dialogue import Dialogue, for_turns
 from charlm.generation.gaps import read_gaps
 from charlm.generation.writer import engine_of, read_prefix
 from charlm.run import Run
@@ -110,7 +110,7 @@ class Writing:
 
     def __init__(self, run: Run, seed: int, ctrl_c: CtrlC) -> None:
         self._run, self._config, self._ctrl_c = run, run.config, ctrl_c
-        check_generation(run.config.generation)
+        check_generation(for_turns(run.config.generation))
         self._dialogue = Dialogue(engine_of(run), run.vocab, run.config.generation, seed)
         self.commands = {
             "again": Command("", "the last answer anew, with the next seed", self._again),

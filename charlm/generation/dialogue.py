@@ -134,9 +134,7 @@ class Dialogue:
             )
 
     def _sampler(self, engine: Engine) -> Sampler:
-        # A match and a search are of a whole text, and a turn is none.
-        settings = dataclasses.replace(self.settings, num_samples=1, match=None, beam=0)
-        return Sampler(engine, self._vocab, settings, scored=False)
+        return Sampler(engine, self._vocab, for_turns(self.settings), scored=False)
 
     def _prefix(self, turn: Turn) -> list[int]:
         """What is read after the state before a turn."""
@@ -152,6 +150,11 @@ class Dialogue:
         if len(ids) > 1:
             engine.read(ids[:-1], state)
         return Place(state, tuple(ids[-1:]))
+
+
+def for_turns(settings: GenerationConfig) -> GenerationConfig:
+    """Without what is asked of whole texts, which turns are not: a match, a search, a number."""
+    return dataclasses.replace(settings, num_samples=1, match=None, beam=0)
 
 
 def _probabilities(logits: Logits) -> npt.NDArray[np.float64]:

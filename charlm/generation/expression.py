@@ -67,7 +67,7 @@ _GROUP = re.compile(r"\((?:\?(?:P<\w+>|(?P<on>[aiLmsux]*)(?:-(?P<off>[imsx]+))?(
 _SPACE = re.compile(r"(?:[ \t\n\r\v\f]|#[^\n]*)+")
 _COMMENT = re.compile(r"\(\?#[^)]*\)")
 _FLAGS = {"a": re.A, "i": re.I, "m": re.M, "s": re.S, "u": re.U, "x": re.X}
-_ANCHORS = {"^": "start", r"\A": "start", "$": "last", r"\Z": "end"}
+_ANCHORS = {"^": "start", r"\A": "start", "$": "last", r"\Z": "end", r"\z": "end"}
 _SINGLE = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 
 

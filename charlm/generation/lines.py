@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from charlm.config import LONGEST_LINE, SHORTEST_LINE, GenerationConfig
 from charlm.data.vocab import Vocab
-from charlm.errors import ModelError
+from charlm.errors import ModelError, UsageError
 from charlm.generation.drawing import Dice, Drawer, Drawn, Hand, nats_of
 from charlm.generation.engine import Engine
 from charlm.generation.guides import Guiding, guides_of
@@ -103,10 +103,16 @@ class Lines:
         """The lines, in order, as they are found. prefix: what is read before each; what follows
         its last line break is the beginning of each line.
 
-        Raises ModelError where no more are found; and as `guides_of` does.
+        Raises ModelError where no more are found; UsageError where the beginning is too long for a
+        line; and as `guides_of` does.
         """
         beginning, seen = self._read(prefix), set[tuple[int, ...]]()
-        left = max(0, self._wanted.longest - len(beginning.ids))
+        left = self._wanted.longest - len(beginning.ids)
+        if left < 0:
+            raise UsageError(
+                f"--lines: what each line begins with is {len(beginning.ids):,} long, and no line "
+                f"may be longer than {self._wanted.longest:,}: give a larger --max-length"
+            )
         settings = replace(self._settings, length=left)
         # Lines that match are first looked for among those that the model writes of itself.
         for ender in [self._break, None] if self._matches else [None]:
@@ -180,7 +186,7 @@ class Lines:
         self, beginning: _Beginning, seed: int, guide: Guiding | None
     ) -> Iterator[tuple[_Slot, bool]]:
         """Each line when it has ended, and whether it is one."""
-        left = max(0, self._wanted.longest - len(beginning.ids))
+        left = self._wanted.longest - len(beginning.ids)
 
         def begun(number: int) -> _Slot:
             # The line break comes too; where a match ends is for its guide to say.

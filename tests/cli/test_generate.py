@@ -124,6 +124,22 @@ def test_a_run_has_defaults_of_its_own_and_the_help_says_so(
     assert f"among up to {ROW_BY_ROW}" in told
 
 
+@pytest.mark.parametrize(
+    ("own", "typed"),
+    [
+        ({"beam": 2}, ("-t", 2, "--seed", 1)),
+        ({"beam": 2}, ("--temperatures", "2", "--seed", 1)),
+        ({"match": "abc"}, ("--stop", "zz", "--seed", 1)),
+    ],
+)
+def test_what_is_typed_takes_the_place_of_what_a_run_has_in_its_way(
+    charlm, trained: Path, tmp_path: Path, own: dict, typed: tuple
+) -> None:
+    run = altered(trained, tmp_path / "run", **own)
+    command = ("generate", "--json", "-l", 20, *typed)
+    assert charlm(*command, "-m", run).out == charlm(*command, "-m", trained).out
+
+
 def test_a_run_that_asks_for_a_billion_texts_is_refused(
     charlm, trained: Path, tmp_path: Path
 ) -> None:

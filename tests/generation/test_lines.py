@@ -10,7 +10,7 @@ import torch
 
 from charlm.config import GenerationConfig, ModelConfig
 from charlm.data.vocab import TokenCounter, Vocab, build_vocab
-from charlm.errors import ModelError
+from charlm.errors import ModelError, UsageError
 from charlm.generation import lines as module
 from charlm.generation.known_lines import KnownLines
 from charlm.generation.lines import Line, Lines, Wanted
@@ -148,6 +148,12 @@ def test_where_no_more_are_found_it_says_how_many() -> None:
         "long: ask for fewer, or draw with a higher --temperature"
     )
     assert lines.found == 3
+
+
+def test_a_beginning_that_is_too_long_for_a_line_is_refused() -> None:
+    assert texts(drawn(2, "abc", longest=3)) == ["abc", "abc"]
+    with pytest.raises(UsageError, match=r"begins with is 3 long, and no line .* longer than 2:"):
+        drawn(1, "a\nabc", longest=2)
 
 
 def test_a_model_without_line_breaks_writes_no_lines() -> None:

@@ -36,7 +36,8 @@ class KnownLines:
                     joined = True
                 self._add(lines)
             before = rest if joined else before + rest
-            self._add([rest, before])
+            self._add([rest])
+        self._add([before])
         self._sort()
 
     def _add(self, lines: Sequence[bytes]) -> None:

@@ -243,7 +243,11 @@ class FirstProducts:
         self._w = weights.w if embedding is None else _columns(weights.w)
         symbols = weights.w.shape[1] if embedding is None else len(embedding)
         small = symbols * len(weights.w) <= LARGEST_TABLE
-        self._table = np.ascontiguousarray(self._products(np.arange(symbols))) if small else None
+        # Of a model that grows beyond all numbers it is told where it is read with.
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._table = (
+                np.ascontiguousarray(self._products(np.arange(symbols))) if small else None
+            )
 
     def of(self, ids: Symbols) -> Array:
         """ids (B,) -> (B, G*H)"""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlm.generation import known_lines as module
@@ -17,6 +17,7 @@ def lines_of(ids: list[int]) -> set[tuple[int, ...]]:
     return {tuple(map(int, line)) for line in text.split(str(BREAK))}
 
 
+@example(parts=[[2], [3], [2]], size=4, piece=1)
 @given(parts=st.lists(IDS, min_size=1, max_size=3), size=st.sampled_from([4, 300, 70_000]),
        piece=st.integers(1, 7))  # fmt: skip
 def test_it_knows_the_lines_of_the_parts_apart_and_joined(

@@ -231,7 +231,9 @@ class _Table:
     def put(self, place: Any, logits: Logits, ids: Integers) -> None:
         """logits (N, V), by which the tokens ids (N,) were expected, which stand at `place`."""
         rows = np.arange(len(ids))
-        shifted = logits - np.maximum.reduce(logits, axis=1)[:, None]
+        # Of a model that has grown beyond all numbers: whoever asks for the line is told.
+        with np.errstate(invalid="ignore"):
+            shifted = logits - np.maximum.reduce(logits, axis=1)[:, None]
         likelihood = np.exp(shifted)
         sums = likelihood.sum(axis=1, dtype=np.float64)
         self.nats[place] = np.log(sums) - shifted[rows, ids]

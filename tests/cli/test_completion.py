@@ -211,18 +211,21 @@ def shell_environment(folder: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def typed_into(command: list[str], environment: dict[str, str], line: str) -> str:
-    """What an interactive shell shows when its completion is set up and a line is typed."""
+def typed_into(
+    command: list[str], environment: dict[str, str], line: str, answer: str = "<>"
+) -> str:
+    """What an interactive shell shows when its completion is set up and a line is typed, up to an
+    answer that ends so."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvpe(command[0], command, environment)
     shown = ""
     try:
-        for text, answer in ((f"{SET_UP[command[0]]}; echo re''ady\n", "ready"), (line, "<>")):
+        for text, last in ((f"{SET_UP[command[0]]}; echo re''ady\n", "ready"), (line, answer)):
             os.write(terminal, text.encode())
             shown = ""
             until = time.monotonic() + 30
-            while answer not in shown and time.monotonic() < until:
+            while last not in shown and time.monotonic() < until:
                 if select.select([terminal], [], [], 0.1)[0]:
                     shown += os.read(terminal, 1 << 16).decode(errors="replace")
     finally:
@@ -264,7 +267,7 @@ def test_tab_in_a_real_shell(
 ) -> None:
     if not has_shell(command[0]):
         pytest.skip(f"there is no {command[0]} here")
-    assert arguments in typed_into(command, shell_environment, line)
+    assert arguments in typed_into(command, shell_environment, line, arguments)
 
 
 @pytest.mark.skipif(not has_shell("fish"), reason="there is no fish here")

@@ -1,11 +1,10 @@
 """NumPy's threads are chosen by measuring, and no text depends on the choice."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from charlm.config import ModelConfig
 from charlm.generation import blas
@@ -32,12 +31,12 @@ def stepper() -> Stepper:
     return random_stepper("lstm", 16)
 
 
+# Found once: to look for the libraries takes milliseconds, and each token asks.
+LIBRARIES = ThreadpoolController().select(user_api="blas").lib_controllers
+
+
 def threads() -> int:
-    return max(library["num_threads"] for library in threadpool_info() if is_blas(library))
-
-
-def is_blas(library: dict[str, Any]) -> bool:
-    return bool(library["user_api"] == "blas")
+    return max(library.num_threads for library in LIBRARIES)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])

@@ -1,6 +1,7 @@
 """The files of a part of a corpus, and the ids in them where they are too many to be looked at."""
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -75,7 +76,7 @@ class ShardedIds:
         return self._read(self._begin, self._end).astype(dtype or self.dtype, copy=False)
 
     def _read(self, begin: int, end: int) -> Ids:
-        first = int(np.searchsorted(self._ends, begin, side="right"))
+        first = bisect_right(self._ends, begin)  # of a batch, thousands of times a step
         pieces = []
         while begin < end:
             before = self._ends[first - 1] if first else 0

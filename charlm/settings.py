@@ -17,7 +17,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from charlm.config import LIMITS, SECTIONS, Config, check
+from charlm.config import LIMITS, SECTIONS, Config
+from charlm.consistency import check
 from charlm.errors import UsageError
 
 Nested = Mapping[str, Mapping[str, Any]]

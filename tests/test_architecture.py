@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlm"
 # Each may import those before it.
 ORDER = [
-    "errors", "config", "settings",
+    "errors", "config", "consistency", "settings",
     "storage.names", "storage.files", "storage.folders", "storage.tensors",
     "data.encoding", "data.words", "data.text", "data.vocab", "data.scripts", "data.folder",
     "data.source", "data.stream", "data.splits",
@@ -52,7 +52,7 @@ ORDER = [
     "training.checkpoint",
     "training.samples",
     "training.event_file", "training.logs", "training.recorder",
-    "training.following", "training.session",
+    "training.following", "training.result", "training.session",
     "training.ahead", "training.new_run", "training.job", "training.resumed",
     "library.card", "library.score", "library.model", "library.progress", "library.train",
     "cli.output", "cli.inputs", "cli.completion", "cli.shells",

@@ -9,7 +9,8 @@ import pytest
 
 import charlm
 from charlm.cli.commands import COMMANDS, cli
-from charlm.config import Config, check
+from charlm.config import Config
+from charlm.consistency import check
 from charlm.settings import configured, read_toml
 
 ROOT = Path(__file__).parent.parent

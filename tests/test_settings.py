@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.config import SECTIONS, Config, check
+from charlm.config import SECTIONS, Config
+from charlm.consistency import check
 from charlm.errors import UsageError
 from charlm.settings import (
     configured,

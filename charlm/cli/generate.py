@@ -19,7 +19,8 @@ from charlm.cli.options import (
     setting_options,
 )
 from charlm.cli.output import note
-from charlm.config import Config, GenerationConfig, check_generation
+from charlm.config import Config, GenerationConfig
+from charlm.consistency import check_generation
 from charlm.data.inputs import source_of
 from charlm.errors import UsageError
 from charlm.settings import configured

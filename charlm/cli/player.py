@@ -10,7 +10,8 @@ from charlm.cli.escapes import with_escapes
 from charlm.cli.output import show
 from charlm.cli.prompt import Offer
 from charlm.cli.written import print_as_it_comes
-from charlm.config import Config, GenerationConfig, check_generation
+from charlm.config import Config, GenerationConfig
+from charlm.consistency import check_generation
 from charlm.errors import DataError, UsageError
 from charlm.generation.dialogue import Dialogue, for_turns
 from charlm.generation.gaps import read_gaps

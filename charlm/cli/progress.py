@@ -4,7 +4,6 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -13,6 +12,7 @@ from charlm.cli.output import cells_of, encodings_of
 from charlm.course import Validation
 from charlm.data.text import for_terminal
 from charlm.evaluation.metrics import Score
+from charlm.training.reports import Stretch
 from charlm.views.sparkline import ASCII, BLOCKS
 from charlm.views.training_rows import Figures, Look, bar_format, header, row
 
@@ -25,29 +25,20 @@ SAMPLE_LINES = 6
 class Progress:
     """Reports to standard error.
 
-    unit: what a token is. seen: the validations of a training that is resumed.
+    stretch: of the training that is shown.
     """
 
-    def __init__(
-        self,
-        total: int,
-        *,
-        tokens_per_step: int,
-        first_step: int = 0,
-        unit: str = "character",
-        seen: Sequence[Validation] = (),
-    ) -> None:
+    def __init__(self, stretch: Stretch) -> None:
         # A dumb terminal cannot go back to the beginning of a line.
         self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self._tokens_per_step, self._first_step = tokens_per_step, first_step
-        self._unit, self._validations = unit, list(seen)
+        self._stretch, self._validations = stretch, list(stretch.seen)
         self._started = self._last_line = time.perf_counter()
         self._loss: float | None = None
         self._headed = False
         self._ramp = _ramp()
         self._bar: Any = tqdm(
-            total=total, initial=first_step, dynamic_ncols=True, ascii=self._ramp == ASCII,
-            disable=not self._terminal, leave=False, file=sys.stderr,
+            total=stretch.total, initial=stretch.first_step, dynamic_ncols=True,
+            ascii=self._ramp == ASCII, disable=not self._terminal, leave=False, file=sys.stderr,
             bar_format="{percentage:3.0f}%",
         )  # fmt: skip
 
@@ -55,8 +46,9 @@ class Progress:
         """`step` steps of `total` are done, the last with `loss` nats per token."""
         self._loss = loss if self._loss is None else self._loss + SMOOTHING * (loss - self._loss)
         now = time.perf_counter()
-        seconds_per_step = max(1e-9, now - self._started) / max(1, step - self._first_step)
-        speed, left = self._tokens_per_step / seconds_per_step, seconds_per_step * (total - step)
+        seconds_per_step = max(1e-9, now - self._started) / max(1, step - self._stretch.first_step)
+        speed = self._stretch.tokens_per_step / seconds_per_step
+        left = seconds_per_step * (total - step)
         if self._terminal:
             best = min((seen.bits for seen in self._validations), default=None)
             bits = self._loss / math.log(2)
@@ -87,8 +79,8 @@ class Progress:
         if not self._headed:
             self._headed = True
             if provisional:
-                self._write(f"provisional, over the first {score.tokens:,} {self._unit}s:")
-            self._write(header(look, self._unit))
+                self._write(f"provisional, over the first {score.tokens:,} {self._stretch.unit}s:")
+            self._write(header(look, self._stretch.unit))
         self._write(row(self._validations, tokens, look))
 
     def sample(self, text: str) -> None:

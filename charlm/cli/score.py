@@ -83,10 +83,8 @@ def score(
     from charlm.evaluation.lines import reader_of
 
     typed_in = is_typed_in(file)
-    watch = Watch(
-        "characters" if run.vocab.level == "char" else "words",
-        shown=typed_in or sys.stdout.isatty(),
-    )
+    unit = "characters" if run.vocab.level == "char" else "words"
+    watch = Watch(unit, shown=typed_in or sys.stdout.isatty())
     reader = reader_of(run, eol=eol, details=html is not None, on_scored=watch.scored)
     if html:
         shown: Show = PageShow(run, html)
@@ -97,24 +95,18 @@ def score(
     if typed_in:
         note(TYPING)
     lines = watch.over(_lines(file, encoding, run))
-    groups = (
-        ([line] for line in reader.in_order(lines))
-        if carry
-        else _afresh(lines, reader, one_by_one=unbuffered or typed_in)
-    )
+    groups = _in_order(lines, reader) if carry else _afresh(lines, reader, unbuffered or typed_in)
     name = "standard input" if file == "-" else file
-    total = _show_all(groups, shown, watch, run.vocab.level, name)
-    if not total.lines:
-        raise DataError(f"{name}: the text is empty")
-    shown.end(name, total)
-    for told in in_words(total, name):
-        note(told)
+    _show_all(groups, shown, watch, run.vocab.level, name)
 
 
 def _show_all(
     groups: Iterator[list["ReadLine"]], shown: "Show", watch: Watch, level: str, name: str
-) -> "Total":
-    """All lines as they come; what they come to is told too where a signal ends them."""
+) -> None:
+    """All lines as they come, and what they come to, which is told too where a signal ends them.
+
+    name: of the text. Raises DataError where it has no lines.
+    """
     from charlm.evaluation.lines import Total
     from charlm.generation.blas import one_thread
 
@@ -138,7 +130,11 @@ def _show_all(
         for told in in_words(total, name) if total.lines else ():
             note(told)
         raise
-    return total
+    if not total.lines:
+        raise DataError(f"{name}: the text is empty")
+    shown.end(name, total)
+    for told in in_words(total, name):
+        note(told)
 
 
 def _check_together(chosen: list[str], per_char: bool) -> None:
@@ -156,8 +152,12 @@ def _lines(file: str, encoding: str | None, run: "Run") -> Iterator[str]:
     return lines_of(read_once(file, encoding or config.encoding), config)
 
 
+def _in_order(lines: Iterable[str], reader: "LineReader") -> Iterator[list["ReadLine"]]:
+    return ([line] for line in reader.in_order(lines))
+
+
 def _afresh(
-    lines: Iterable[str], reader: "LineReader", *, one_by_one: bool
+    lines: Iterable[str], reader: "LineReader", one_by_one: bool
 ) -> Iterator[list["ReadLine"]]:
     """The lines in groups, each of which can be shown before the next is read."""
     from charlm.evaluation.lines import groups

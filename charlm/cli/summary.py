@@ -10,7 +10,7 @@ from charlm.errors import typed
 
 if TYPE_CHECKING:
     from charlm.run import Run
-    from charlm.training.session import Result
+    from charlm.training.result import Result
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,15 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from charlm.cli.output import note, note_for_people
 
 if TYPE_CHECKING:
-    from charlm.course import Validation
     from charlm.run import Run
-    from charlm.training.reports import Progress, Prospect, Reading
+    from charlm.training.reports import Progress, Prospect, Reading, Stretch
 
 
 class Told:
@@ -47,15 +46,10 @@ class Told:
         elif not run.corpus_record["splits"].get("valid"):
             note("nothing to validate on")
 
-    def training(
-        self, total: int, *, tokens_per_step: int, first_step: int, unit: str,
-        seen: "Sequence[Validation]",
-    ) -> "Progress":  # fmt: skip
+    def training(self, stretch: "Stretch") -> "Progress":
         from charlm.cli.progress import Progress
 
-        return Progress(
-            total, tokens_per_step=tokens_per_step, first_step=first_step, unit=unit, seen=seen
-        )
+        return Progress(stretch)
 
     def stopping(self, message: str) -> None:
         """A line on standard error, past Python's buffers, at which the signal may have come."""

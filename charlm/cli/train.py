@@ -28,7 +28,7 @@ from charlm.settings import Changes
 if TYPE_CHECKING:
     from charlm.training.distributed import World
     from charlm.training.reports import Prospect
-    from charlm.training.session import Result
+    from charlm.training.result import Result
 
 MODEL_SETTINGS = [
     "model.rnn_type", "model.embedding_size", "model.hidden_size", "model.num_layers",

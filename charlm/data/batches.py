@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from charlm.config import Config, TrainingConfig
+from charlm.data.corpus import Corpus
 from charlm.data.shards import ShardedIds
 from charlm.data.shuffle import Shuffle
 from charlm.data.vocab import Ids
@@ -207,6 +209,23 @@ def draw_mask(
 
 
 SAMPLINGS: dict[str, type[Streams] | type[Windows]] = {"sequential": Streams, "random": Windows}
+
+
+def mask_shape(settings: TrainingConfig) -> MaskShape:
+    return MaskShape(settings.mask_frac, settings.mask_span, settings.mask_single)
+
+
+def make_batches(config: Config, corpus: Corpus) -> Batches:
+    """What the settings train on: streams, windows, or windows with gaps to fill."""
+    ids, settings = corpus.split("train"), config.training
+    sizes = (settings.batch_size, settings.seq_len)
+    if config.model.bidirectional:
+        return MaskedWindows(
+            ids, *sizes, seed=settings.seed, mask_id=len(corpus.vocab), mask=mask_shape(settings)
+        )
+    return SAMPLINGS[settings.sampling](
+        ids, *sizes, seed=settings.seed, reset=settings.reset, random_offset=settings.random_offset
+    )
 
 
 def fitting_batch_size(tokens: int, batch_size: int, seq_len: int) -> int:

@@ -7,7 +7,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from charlm.config import Config, GenerationConfig, check_generation
+from charlm.config import Config, GenerationConfig
+from charlm.consistency import check_generation
 from charlm.data.inputs import named_or_text, source_of
 from charlm.data.vocab import UNK_ID
 from charlm.errors import UsageError

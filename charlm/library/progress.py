@@ -1,7 +1,7 @@
 """What Python is told of a training: a callback, a bar, or nothing."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -10,7 +10,7 @@ from charlm.course import Validation
 from charlm.errors import UsageError
 from charlm.evaluation.metrics import Score
 from charlm.run import Run
-from charlm.training.reports import Progress, Silent
+from charlm.training.reports import Progress, Silent, Stretch
 
 # Notes and warnings go here; nothing is shown unless the user has set up logging.
 LOGGER = logging.getLogger("charlm")
@@ -74,18 +74,12 @@ class Bar(Quiet):
         self._bar: Any = None
         self._figures: dict[str, str] = {}
 
-    def training(
-        self,
-        total: int,
-        *,
-        tokens_per_step: int,
-        first_step: int,
-        unit: str,
-        seen: Sequence[Validation],
-    ) -> Progress:
+    def training(self, stretch: Stretch) -> Progress:
         from tqdm.auto import tqdm
 
-        self._bar = tqdm(total=total, initial=first_step, unit="step", dynamic_ncols=True)
+        self._bar = tqdm(
+            total=stretch.total, initial=stretch.first_step, unit="step", dynamic_ncols=True
+        )
         return self
 
     def step(self, step: int, total: int, loss: float) -> None:

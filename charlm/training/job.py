@@ -28,7 +28,7 @@ from charlm.training.reports import Prospect, Reports
 
 if TYPE_CHECKING:
     from charlm.training.remembered import Remembered
-    from charlm.training.session import Result
+    from charlm.training.result import Result
 
 # Settings that do not change what a model's weights mean: all others of `model` must agree.
 FREE_OF_SHAPE = ("dropout", "forget_bias", "init", "implementation")

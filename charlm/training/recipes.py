@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from charlm.config import Config, TrainingConfig, check
+from charlm.config import Config, TrainingConfig
+from charlm.consistency import check
 from charlm.errors import UsageError
 from charlm.settings import configured
 

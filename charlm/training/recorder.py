@@ -15,7 +15,7 @@ from charlm.run import MODEL, train_perplexity_name
 from charlm.storage.tensors import Arrays, read_tensors
 from charlm.training.checkpoint import save_checkpoint, save_model
 from charlm.training.logs import Logs
-from charlm.training.reports import Reports
+from charlm.training.reports import Reports, Stretch
 from charlm.training.resume_point import ResumePoint
 from charlm.training.samples import sample
 from charlm.training.trainer import Trainer
@@ -44,8 +44,10 @@ class Recorder:
         self.run = run
         self.logs = Logs(run, before.logged if before else {})
         self.progress = reports.training(
-            trainer.limit.total, tokens_per_step=trainer.tokens_per_step, first_step=trainer.done,
-            unit=trainer.unit, seen=self.logs.validations,
+            Stretch(
+                trainer.limit.total, trainer.tokens_per_step, trainer.done, trainer.unit,
+                self.logs.validations,
+            )
         )  # fmt: skip
         self._command_started, self._started = started, time.perf_counter()
         self._seconds, self._seconds_of_all = (

@@ -59,6 +59,20 @@ class Progress(Protocol):
         """The training is over, or has failed."""
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """The steps of a training that are about to be made, after `first_step` of `total`.
+
+    unit: what a token is. seen: the validations of a training that is resumed.
+    """
+
+    total: int
+    tokens_per_step: int
+    first_step: int = 0
+    unit: str = "character"
+    seen: Sequence[Validation] = ()
+
+
 class Reports(Protocol):
     """Is told of a training from its text to its end."""
 
@@ -74,19 +88,8 @@ class Reports(Protocol):
     def opened(self, run: Run) -> None:
         """The run is there, and is about to be trained."""
 
-    def training(
-        self,
-        total: int,
-        *,
-        tokens_per_step: int,
-        first_step: int,
-        unit: str,
-        seen: Sequence[Validation],
-    ) -> Progress:
-        """Training begins, after `first_step` of `total` steps.
-
-        unit: what a token is. seen: the validations of a training that is resumed.
-        """
+    def training(self, stretch: Stretch) -> Progress:
+        """Training begins."""
 
     def stopping(self, message: str) -> None:
         """A signal has come, perhaps in the middle of anything: `message` says what follows."""
@@ -110,13 +113,5 @@ class Silent:
     def reading(self, name: str) -> Iterator[Reading]:
         yield Reading(lambda size: None, self.note)
 
-    def training(
-        self,
-        total: int,
-        *,
-        tokens_per_step: int,
-        first_step: int,
-        unit: str,
-        seen: Sequence[Validation],
-    ) -> Progress:
+    def training(self, stretch: Stretch) -> Progress:
         return self

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from charlm.config import LIMITS, Config, check
+from charlm.config import LIMITS, Config
+from charlm.consistency import check
 from charlm.errors import UsageError
 from charlm.run import Run, open_run
 from charlm.settings import Changes, configured
@@ -11,7 +12,8 @@ from charlm.training.distributed import World
 from charlm.training.job import check_sample_prefix, check_tensorboard
 from charlm.training.planner import check_machine
 from charlm.training.reports import Prospect, Reports
-from charlm.training.session import Result, train_run
+from charlm.training.result import Result
+from charlm.training.session import train_run
 
 # Which the run does not keep: it has the texts themselves.
 NAMES = ("val", "test")

@@ -3,10 +3,9 @@
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM, Signals
-from typing import Any
 
 import torch
 
@@ -14,7 +13,6 @@ from charlm.config import Config
 from charlm.data.record import about_text, corpus_record
 from charlm.errors import LostRankError, ModelError, Stopped, typed
 from charlm.evaluation.advice import advice
-from charlm.evaluation.metrics import Score
 from charlm.model.device import computing, conditions, pick_device, trains_in, usable_cores
 from charlm.run import (
     CHECKPOINTS,
@@ -41,74 +39,11 @@ from charlm.training.limits import StepLimit, limits_of, seconds_left
 from charlm.training.origin import Memory, Origin
 from charlm.training.recorder import Recorder, score_facts
 from charlm.training.reports import Reports
+from charlm.training.result import Result
 from charlm.training.resume_point import ResumePoint
 from charlm.training.signals import StopSignals
 from charlm.training.trainer import Trainer
 from charlm.training.validator import Best
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a training came to.
-
-    advice: what would make it better, where that is known.
-    estimated: the training's perplexity is over a sample of the symbols. valid: the score of the
-    model that was kept. memory: what it still knows of the text that the model learned before with
-    whose weights it began.
-    seconds: of this command, all included. training_seconds: of training and validating, in this
-    command and those that it goes on from.
-    """
-
-    run: Path
-    steps: int
-    epochs: float
-    seconds: float
-    training_seconds: float
-    unit: str
-    tokens_per_second: float
-    train_perplexity_name: str
-    train_perplexity: float
-    estimated: bool
-    valid: Score | None
-    valid_facts: dict[str, Any] | None
-    gave_up_after: int | None
-    advice: str | None
-    memory: Memory | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        kept = {"memory": self.memory.to_dict()} if self.memory else {}
-        return {
-            "run": str(self.run),
-            "steps": self.steps,
-            "epochs": round(self.epochs, 4),
-            "seconds": round(self.seconds, 2),
-            "training_seconds": round(self.training_seconds, 2),
-            f"{self.unit}s_per_second": round(self.tokens_per_second, 1),
-            self.train_perplexity_name: self.train_perplexity,
-            "estimated": self.estimated,
-            "valid": self.valid_facts,
-            "ended_early": self.gave_up_after is not None,
-            **kept,
-        }
-
-    def __str__(self) -> str:
-        figures = "no validation part"
-        if self.valid and self.valid_facts:
-            part = "" if self.valid_facts["whole"] else ", the beginning of the part"
-            figures = f"validation{part}: {self.valid}"
-        early = speed = ""
-        if self.gave_up_after is not None:
-            early = f"; ended early, after {self.gave_up_after} validations without a new best"
-        if self.tokens_per_second:
-            speed = f", {self.tokens_per_second:,.0f} {self.unit}s a second"
-        return (
-            f"{figures}\n"
-            f"training: {self.train_perplexity_name.removeprefix('train_').replace('_', ' ')} "
-            f"{'about ' * self.estimated}{self.train_perplexity:.3f} over the last epoch, "
-            f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.training_seconds:.1f} s "
-            f"of training{speed} (this command: {self.seconds:.1f} s){early}"
-            + (f"\n{self.memory}" if self.memory else "")
-        )
 
 
 def train_run(
@@ -153,16 +88,7 @@ def train_run(
             trainer, recorder = _begun(run, config, origin, reports, started, speed)
         try:
             if not trainer.finished:
-                if world.size > 1:
-                    each = torch.get_num_threads()
-                    idle = _idle(world, trainer.batches[0].inputs.shape[1])
-                    recorder.progress.note(
-                        f"{world.size} processes, {each} thread{'s' * (each > 1)} each{idle}"
-                    )
-                lead(world, path, trainer)
-                trainer.fit(recorder, lambda: signals.received is not None)
-                world.training = False
-                recorder.finish(trainer)
+                _fit(trainer, recorder, world, signals)
         except LostRankError as error:
             # The last whole step; but not where a last figure is missing: that is to come again.
             if not trainer.finished:
@@ -174,23 +100,54 @@ def train_run(
         if origin and received is None:
             memory = origin.memory(open_run(path, corpus))
     if received is not None:
-        raise Stopped(
-            received,
-            f"stopped by {Signals(received).name} after step {trainer.done} of "
-            f"{trainer.limit.total}; go on with charlm train --resume {typed(path)}",
-            saved=True,
+        raise _stopped(received, trainer, path)
+    return _result(trainer, recorder, time.perf_counter() - started, memory)
+
+
+def _fit(trainer: Trainer, recorder: Recorder, world: World, signals: StopSignals) -> None:
+    """All that is left of the steps, by all that train together."""
+    if world.size > 1:
+        each, idle = torch.get_num_threads(), _idle(world, trainer.batches[0].inputs.shape[1])
+        recorder.progress.note(
+            f"{world.size} processes, {each} thread{'s' * (each > 1)} each{idle}"
         )
-    estimated = config.training.is_sampled(len(run.vocab))
+    lead(world, recorder.run, trainer)
+    trainer.fit(recorder, lambda: signals.received is not None)
+    world.training = False
+    recorder.finish(trainer)
+
+
+def _stopped(received: int, trainer: Trainer, path: Path) -> Stopped:
+    return Stopped(
+        received,
+        f"stopped by {Signals(received).name} after step {trainer.done} of "
+        f"{trainer.limit.total}; go on with charlm train --resume {typed(path)}",
+        saved=True,
+    )
+
+
+def _result(trainer: Trainer, recorder: Recorder, seconds: float, memory: Memory | None) -> Result:
+    """seconds: that the command took."""
+    config = trainer.config
+    estimated = config.training.is_sampled(len(trainer.corpus.vocab))
     bits = [seen.bits for seen in recorder.logs.validations]
     return Result(
-        path, trainer.done, trainer.epochs, time.perf_counter() - started,
-        recorder.seconds, trainer.unit, recorder.tokens_per_second(trainer),
-        train_perplexity_name(config.model),
-        trainer.train_perplexity, estimated, recorder.best_score,
-        score_facts(trainer, recorder.best_score),
-        trainer.best.failures if trainer.gave_up else None,
-        advice(trainer.last_epoch.mean / math.log(2), bits, estimated=estimated), memory,
-    )  # fmt: skip
+        run=recorder.run,
+        steps=trainer.done,
+        epochs=trainer.epochs,
+        seconds=seconds,
+        training_seconds=recorder.seconds,
+        unit=trainer.unit,
+        tokens_per_second=recorder.tokens_per_second(trainer),
+        train_perplexity_name=train_perplexity_name(config.model),
+        train_perplexity=trainer.train_perplexity,
+        estimated=estimated,
+        valid=recorder.best_score,
+        valid_facts=score_facts(trainer, recorder.best_score),
+        gave_up_after=trainer.best.failures if trainer.gave_up else None,
+        advice=advice(trainer.last_epoch.mean / math.log(2), bits, estimated=estimated),
+        memory=memory,
+    )
 
 
 def _idle(world: World, streams: int) -> str:

@@ -8,10 +8,9 @@ from typing import Any, Protocol
 import torch
 
 from charlm.config import Config
-from charlm.data.batches import SAMPLINGS, Batch, Batches, MaskedWindows
+from charlm.data.batches import Batch, make_batches
 from charlm.data.corpus import Corpus
 from charlm.errors import DivergedError
-from charlm.evaluation.duration import scoring_time
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.device import check_precision, conditions, pick_device
@@ -20,12 +19,11 @@ from charlm.training.distributed import World
 from charlm.training.frequencies import counts_of, log_frequencies
 from charlm.training.gradient import Gradient
 from charlm.training.last_epoch import LastEpoch
-from charlm.training.limits import is_planned, limits_of, make_limit, seconds_left
-from charlm.training.looks import Extent, LookCosts, affordable, look_steps
+from charlm.training.limits import limits_of, make_limit
 from charlm.training.memory import check_memory
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate
 from charlm.training.resume_point import ResumePoint
-from charlm.training.validator import Best, Validator, mask_shape
+from charlm.training.validator import Best, Validator
 
 # A checkpoint at least so often, unless the settings say otherwise: what a kill can cost.
 SECONDS_BETWEEN_SAVES = 60.0
@@ -46,19 +44,6 @@ class Watcher(Protocol):
     def kept(self) -> dict[str, Any]: ...
     def checkpoint_due(self, trainer: "Trainer") -> None: ...
     def sample_due(self, trainer: "Trainer") -> None: ...
-
-
-def make_batches(config: Config, corpus: Corpus) -> Batches:
-    """What the settings train on: streams, windows, or windows with gaps to fill."""
-    ids, settings = corpus.split("train"), config.training
-    sizes = (settings.batch_size, settings.seq_len)
-    if config.model.bidirectional:
-        return MaskedWindows(
-            ids, *sizes, seed=settings.seed, mask_id=len(corpus.vocab), mask=mask_shape(settings)
-        )
-    return SAMPLINGS[settings.sampling](
-        ids, *sizes, seed=settings.seed, reset=settings.reset, random_offset=settings.random_offset
-    )
 
 
 class Trainer:
@@ -112,28 +97,10 @@ class Trainer:
         self.last_epoch = LastEpoch(self.batches.per_epoch)
         self.tokens_per_step = self.batches[0].inputs.size
         started = time.perf_counter() if started is None else started
+        costs = self.validator.look_costs(self.model, self.tokens_per_step, started, before)
         self.limit = make_limit(
-            settings, self.batches.per_epoch, self._look_costs(started, before), started, before,
+            settings, self.batches.per_epoch, costs, started, before,
             self.tokens_per_step / speed if speed else 0.0,
-        )  # fmt: skip
-
-    def _look_costs(self, started: float, before: ResumePoint | None) -> LookCosts:
-        """What looking at the model costs; by a clock, as much is read as the time allows."""
-        settings, validator = self.config.training, self.validator
-        if before and before.valid_tokens is not None:
-            last = before.last_tokens or before.valid_tokens
-            validator.narrow(Extent(before.valid_tokens, last))
-        costs = LookCosts(look_steps(validator.extent.look, self.tokens_per_step))
-        if not self.validates or is_planned(settings, before):
-            return costs
-        seconds = scoring_time(self.model)
-        if before is None:
-            left = seconds_left(settings, before) - (time.perf_counter() - started)
-            validator.narrow(affordable(validator.extent.last, left, seconds))
-        extent = validator.extent
-        return LookCosts(
-            look_steps(extent.look, self.tokens_per_step), seconds(extent.look),
-            seconds(extent.last) if validator.provisional else 0.0,
         )  # fmt: skip
 
     @property

@@ -1,26 +1,26 @@
 """What scores a training's weights: always on the same tokens, so that figures can be compared."""
 
 import math
+import time
 from dataclasses import dataclass, replace
 
-from charlm.config import Config, TrainingConfig
-from charlm.data.batches import MaskShape
+from charlm.config import Config
+from charlm.data.batches import mask_shape
 from charlm.data.corpus import Corpus
 from charlm.data.splits import LEAST_TOKENS
 from charlm.data.vocab import Ids, Vocab
+from charlm.evaluation.duration import scoring_time
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.evaluation.metrics import Score
 from charlm.model.network import CharLM
 from charlm.training.distributed import World
-from charlm.training.looks import Extent
+from charlm.training.limits import is_planned, seconds_left
+from charlm.training.looks import Extent, LookCosts, affordable, look_steps
+from charlm.training.resume_point import ResumePoint
 
 # A validation of a model whose state does not settle has no streams to be quick with: it, and those
 # after it, read no more than so many tokens, a second or so of work, and their figures say so.
 UNSETTLED_TOKENS = 20_000
-
-
-def mask_shape(settings: TrainingConfig) -> MaskShape:
-    return MaskShape(settings.mask_frac, settings.mask_span, settings.mask_single)
 
 
 @dataclass
@@ -80,6 +80,27 @@ class Validator:
         """Read no more than that from here on."""
         last = min(extent.last, len(self._ids))
         self.extent = Extent(min(extent.look, last), last)
+
+    def look_costs(
+        self, model: CharLM, tokens_per_step: int, started: float, before: ResumePoint | None
+    ) -> LookCosts:
+        """What looking at a model costs; by a clock, as much is read as the time allows.
+
+        started: when the command began (`time.perf_counter`). before: where an earlier one was.
+        """
+        settings = self._config.training
+        if before and before.valid_tokens is not None:
+            self.narrow(Extent(before.valid_tokens, before.last_tokens or before.valid_tokens))
+        if not self.works or is_planned(settings, before):
+            return LookCosts(look_steps(self.extent.look, tokens_per_step))
+        seconds = scoring_time(model)
+        if before is None:
+            left = seconds_left(settings, before) - (time.perf_counter() - started)
+            self.narrow(affordable(self.extent.last, left, seconds))
+        return LookCosts(
+            look_steps(self.extent.look, tokens_per_step), seconds(self.extent.look),
+            seconds(self.extent.last) if self.provisional else 0.0,
+        )  # fmt: skip
 
     def look(self, model: CharLM, world: World) -> Score:
         """The score of the weights of the moment. world: who shares the work."""

@@ -15,6 +15,7 @@ from charlm.cli.progress import Progress
 from charlm.cli.told import Told
 from charlm.course import Validation
 from charlm.evaluation.metrics import Score
+from charlm.training.reports import Stretch
 
 SGR = re.compile(r"\x1b\[\d*m")
 CLEAR = "\x1b[K"
@@ -58,7 +59,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 def train(sample: str = "a sample\nof two lines") -> None:
     """Forty steps with four validations."""
-    progress = Progress(40, tokens_per_step=1000)
+    progress = Progress(Stretch(40, tokens_per_step=1000))
     for step in range(1, 41):
         progress.step(step, 40, 2.0)
         if step % 10 == 0:
@@ -161,7 +162,7 @@ def test_provisional_figures_are_called_so(
     terminal: Terminal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def look() -> None:
-        progress = Progress(40, tokens_per_step=10)
+        progress = Progress(Stretch(40, tokens_per_step=10))
         seen = Validation(10, 1.0, 1.0, 2.0, True)
         progress.validation(seen, 100, Score(2.0, 1999), provisional=True)
         progress.close()
@@ -197,7 +198,7 @@ def test_a_terminal_of_ascii_is_shown_plain_signs(terminal: Terminal) -> None:
 def test_a_resumed_training_goes_on_with_its_course(terminal: Terminal) -> None:
     written = terminal(80)
     before = [Validation(10, 1.0, 1.0, 4.0, True), Validation(20, 2.0, 2.0, 3.5, True)]
-    progress = Progress(40, tokens_per_step=10, first_step=20, seen=before, unit="word")
+    progress = Progress(Stretch(40, tokens_per_step=10, first_step=20, seen=before, unit="word"))
     progress.step(21, 40, 2.0)
     progress.validation(Validation(30, 3.0, 3.0, 3.0, True), 300, Score(3.0, 1))
     progress.close()
@@ -217,7 +218,7 @@ def test_ctrl_c_leaves_a_clean_terminal(
     from charlm.training.signals import StopSignals
 
     written = terminal(80)
-    progress = Progress(40, tokens_per_step=10)
+    progress = Progress(Stretch(40, tokens_per_step=10))
     progress.step(1, 40, 2.0)
     with StopSignals(tmp_path, Told().stopping):
         sys.stderr.write("^C")  # as a terminal echoes it

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from charlm.data.batches import make_batches
 from charlm.data.corpus import Corpus
 from charlm.model.device import trains_in
 from charlm.model.network import CharLM
 from charlm.training.gradient import Gradient
 from charlm.training.optim import OPTIMIZERS
-from charlm.training.trainer import make_batches
 
 
 def gradient_on(corpus: Corpus, network: CharLM, config: Any) -> Gradient:

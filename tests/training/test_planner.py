@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from charlm.config import Config, check
+from charlm.config import Config
+from charlm.consistency import check
 from charlm.errors import UsageError
 from charlm.settings import configured
 from charlm.training import fastest, recipes

@@ -165,7 +165,9 @@ def test_a_validation_on_a_part_of_the_part_says_so(prepare: Prepare) -> None:
 def test_where_looks_are_at_a_part_the_last_figure_is_over_the_whole(
     prepare: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlm.training.trainer.affordable", lambda tokens, *_: Extent(30, tokens))
+    monkeypatch.setattr(
+        "charlm.training.validator.affordable", lambda tokens, *_: Extent(30, tokens)
+    )
     path, config = prepare(max_steps=None, time=2.0, eval_every=5)
     result = train_run(path, config, reports=Silent())
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]

@@ -13,3 +13,8 @@ def extended(
     tokens = build_vocab(counter, min_freq=min_freq, reserve=reserve).tokens
     tokens = (*vocab.tokens, *(token for token in tokens if token not in vocab.ids))
     return recounted(Vocab(vocab.level, tokens, (0,) * len(tokens)), counter)
+
+
+def share_known(vocab: Vocab, known: int) -> float:
+    """Of the text that `vocab` counts, the share of its first `known` symbols, but the unknown."""
+    return sum(vocab.counts[1:known]) / max(1, sum(vocab.counts))

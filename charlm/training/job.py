@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from charlm.config import RUNS, Config
 from charlm.data.batches import fitting_batch_size
 from charlm.data.corpus import Corpus, open_corpus
+from charlm.data.extension import share_known
 from charlm.data.inputs import corpus_among, load_vocab, texts_of
 from charlm.data.measure import Measured, measure
 from charlm.data.source import Source
@@ -141,7 +142,7 @@ class Job:
     def _known(self, vocab: Vocab) -> float:
         """The share of the text in symbols that the weights to begin with have learned."""
         known = len(self.start_run.vocab) if self.start_run else 0
-        return sum(vocab.counts[1:known]) / max(1, sum(vocab.counts))
+        return share_known(vocab, known)
 
     def _vocab(self) -> Vocab | None:
         """The vocabulary to use, where it is not to be made from the text."""

@@ -1,7 +1,8 @@
 """A training that begins with the weights of another model: what it takes over, what it tells.
 
 The symbols that the other model knows keep their ids and weights. Those that are new have weights
-drawn anew, and in the head the biases that a new model would begin with.
+drawn anew, and in the head the biases that a new model would begin with. Where most of the text is
+new, all have such biases: what the other model thinks likely is next to never there.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from charlm.config import Config
 from charlm.data.corpus import Corpus
+from charlm.data.extension import share_known
 from charlm.data.folder import listed
 from charlm.data.splits import LEAST_TOKENS
 from charlm.data.vocab import UNK_ID, Ids, describe_token
@@ -23,15 +25,18 @@ from charlm.model.extension import extended_weights
 from charlm.model.network import CharLM, load_weights, open_model, weights_of
 from charlm.run import Run
 from charlm.training.frequencies import counts_of, log_frequencies
+from charlm.training.recipes import MOSTLY_KNOWN
 from charlm.training.validator import validation_score
 
 # Of a held-out part, so many tokens are scored for each second that the training is to take: three
 # such looks cost little of it.
-LOOK_TOKENS = 500.0
+LOOK_TOKENS = 250.0
 # And no more, whatever the time is: it is held in memory.
 MOST_LOOKED_AT = 1 << 22
 # New symbols that are named.
 NAMED = 8
+# Where biases begin anew, no symbol is thought to be rarer: what the text lacks stays within reach.
+LEAST_BIAS = -8.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,10 @@ class Origin:
         fresh = weights_of(model)
         counts = counts_of(self._corpus.split("train"), len(self._corpus.vocab))
         fresh["head.bias"] = log_frequencies(counts)
-        load_weights(model, extended_weights(self._config.model, self.run.weights, fresh))
+        weights = extended_weights(self._config.model, self.run.weights, fresh)
+        if share_known(self._corpus.vocab, len(self.run.vocab)) < MOSTLY_KNOWN:
+            weights["head.bias"] = np.maximum(fresh["head.bias"], LEAST_BIAS)
+        load_weights(model, weights)
 
     def told(self) -> list[str]:
         """What there is to say before it begins."""

@@ -15,6 +15,8 @@ from charlm.data.corpus import open_corpus
 from charlm.model.shapes import frozen_by
 from charlm.run import open_run
 from charlm.storage.tensors import read_tensors
+from charlm.training.frequencies import counts_of, log_frequencies
+from charlm.training.origin import LEAST_BIAS
 from charlm.training.recipes import LEARNED
 from charlm.training.trainer import Trainer
 
@@ -164,6 +166,21 @@ def test_the_rate_is_lower_where_most_is_known_unless_it_is_given(
     assert rate(text_file, *going_on) == pytest.approx(LEARNED * rate(text_file))
     assert rate(text_file, *going_on, "--lr", 0.003) == 0.003
     assert rate(new_text, *going_on) == rate(new_text)
+
+
+def test_biases_begin_anew_where_most_is_new(charlm, trained: Path, new_text: Path) -> None:
+    mixed = Path("mixed.txt")
+    mixed.write_text(NEW + open_run(trained).open_corpus().vocab.decode(range(1, 9)) * 150)
+    for text, most_is_new in ((new_text, True), (mixed, False)):
+        # One step at next to no rate.
+        assert charlm("train", text, "--init-from", trained, "--lr", 1e-30, "--max-steps", 1,
+                      "-o", text.stem).code == 0  # fmt: skip
+        begun, start = open_run(Path(text.stem)), open_run(trained)
+        biases, before = begun.weights["head.bias"], start.weights["head.bias"]
+        counts = counts_of(begun.open_corpus().split("train"), len(begun.vocab))
+        expected = np.maximum(log_frequencies(counts), LEAST_BIAS)
+        assert np.allclose(biases[9:], expected[9:])
+        assert np.allclose(biases[:9], expected[:9] if most_is_new else before)
 
 
 def test_a_text_may_be_cleaned_otherwise(charlm, trained: Path) -> None:

@@ -86,6 +86,8 @@ class Vocab:
 
     def piece(self, i: int, before: int | None = None) -> str:
         """What a token adds to a text that ends in the token `before`, if in any."""
+        if self.level == "char":
+            return self.tokens[i]
         last = None if before is None else self.tokens[before]
         return "".join(pieces_of([self.tokens[i]], self.level, last))
 

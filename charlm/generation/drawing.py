@@ -15,6 +15,7 @@ from charlm.generation.rules import (
     Logits,
     cumulated,
     draw,
+    inverted,
     relative,
     restricted,
     rules_of,
@@ -73,6 +74,8 @@ class Drawer:
 
     def draw(self, logits: npt.NDArray[np.float32], hands: Sequence[Hand]) -> list[Drawn]:
         """logits (B, V) -> a token for each of the hands (B)."""
+        if len(hands) == 1 and hands[0].guide is None and not self._scored:
+            return [self._draw_alone(logits, hands[0])]
         # All but <unk>, which is never drawn and comes first.
         model, largest = relative(logits[:, UNK_ID + 1 :])
         nats = surprises(logits, model, largest) if self._scored else None
@@ -93,6 +96,26 @@ class Drawer:
             own = math.nan if nats is None else nats.item(row, place)
             drawn.append(Drawn(UNK_ID + 1 + place, own, ends))
         return drawn
+
+    def _draw_alone(self, logits: npt.NDArray[np.float32], hand: Hand) -> Drawn:
+        """What `draw` does, to the bit, where all is simple: logits (1, V), no guide, no nats.
+
+        Half of its time is the calls of NumPy, which take as long for a row as for eight."""
+        model = logits[0, UNK_ID + 1 :]
+        # Several times as fast as the largest itself.
+        top = model.item(model.argmax())
+        hand.left -= 1
+        number = hand.dice.roll()
+        if not abs(top) < OVERFLOW:
+            return Drawn(UNK_ID + 1, math.nan, "overflow")
+        allowed = np.subtract(model, top, dtype=np.float64)
+        if self._rules:
+            ruled = allowed[None]
+            for rule in self._rules:
+                ruled = rule(ruled)
+            allowed = ruled[0]
+        place = inverted(np.add.accumulate(np.exp(allowed)), number)
+        return Drawn(UNK_ID + 1 + place, math.nan)
 
     def _places(self, model: Logits, hands: Sequence[Hand]) -> tuple[list[int], set[int]]:
         """One for each row of the logits, and the rows in which there is none."""

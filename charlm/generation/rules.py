@@ -15,11 +15,16 @@ Numbers = npt.NDArray[np.float64]  # (B,), or (B, V)
 Allowed = npt.NDArray[np.bool_]  # (B, V), or (V,)
 Rule = Callable[[Logits], Logits]
 
+# What float32 holds, at most 3.4e38, is divided by a larger one without an overflow.
+LEAST_SAFE_TEMPERATURE = 1e-200
+
 
 def with_temperature(value: float) -> Rule:
     """Below 1 the likely become likelier; 0 leaves the likeliest alone."""
     if value == 0:
         return with_top_k(1)
+    if value > LEAST_SAFE_TEMPERATURE:
+        return lambda logits: logits / value
 
     def rule(logits: Logits) -> Logits:
         # 1e-300 is a temperature too: what it takes below every number becomes -inf.
@@ -154,10 +159,11 @@ def cumulated(logits: Logits) -> Numbers:
 
 def draw(sums: Numbers, uniform: Sequence[float]) -> list[int]:
     """One place a row, by inverting a cumulative distribution at a number in [0, 1)."""
-    return [_inverted(row, number) for row, number in zip(sums, uniform, strict=True)]
+    return [inverted(row, number) for row, number in zip(sums, uniform, strict=True)]
 
 
-def _inverted(row: Numbers, number: float) -> int:
+def inverted(row: Numbers, number: float) -> int:
+    """The place of a row's cumulative distribution, up to a factor, at a number in [0, 1)."""
     total = row.item(-1)
     # Right of equals: what has probability zero, the same sum as before, is never hit.
     place = int(row.searchsorted(number * total, "right"))

@@ -143,7 +143,7 @@ class Sampler:
         state, logits = self._engine.take(state, [0] * len(samples)), logits[[0] * len(samples)]
         for _ in range(self._settings.length):
             drawn = self._drawer.draw(logits, hands)
-            tokens, ended = [token for token, *_ in drawn], False
+            tokens, ended = [one.token for one in drawn], False
             for index, (token, nats, ends) in zip(running, drawn, strict=True):
                 sample = samples[index]
                 yield index, sample.end(ends) if ends else sample.add(token, nats)

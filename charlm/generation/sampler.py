@@ -7,8 +7,10 @@ a draw hangs on the last bit of a sum.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from charlm.config import GenerationConfig
 from charlm.data.vocab import UNK_ID, Vocab
@@ -141,6 +143,9 @@ class Sampler:
             yield from ((index, sample.end("overflow")) for index, sample in enumerate(samples))
             return
         state, logits = self._engine.take(state, [0] * len(samples)), logits[[0] * len(samples)]
+        if len(samples) == 1:
+            yield from self._alone(samples[0], hands, state, logits)
+            return
         for _ in range(self._settings.length):
             drawn = self._drawer.draw(logits, hands)
             tokens, ended = [one.token for one in drawn], False
@@ -159,6 +164,19 @@ class Sampler:
             logits = self._engine.step(tokens, state)
         for index in running:
             yield index, samples[index].end(self._last_reason)
+
+    def _alone(
+        self, sample: Sample, hands: list[Hand], state: Any, logits: npt.NDArray[np.float32]
+    ) -> Iterator[tuple[int, str]]:
+        """What `stream` does, where it fills a single sample: without the lists."""
+        draw, step = self._drawer.draw, self._engine.step
+        for _ in range(self._settings.length):
+            [(token, nats, ends)] = draw(logits, hands)
+            yield 0, sample.end(ends) if ends else sample.add(token, nats)
+            if sample.stop_reason is not None:
+                return
+            logits = step([token], state)
+        yield 0, sample.end(self._last_reason)
 
     def _searched(self, prefix: Sequence[int], samples: list[Sample]) -> Iterator[tuple[int, str]]:
         """The likeliest texts, the best first; a search that finds fewer repeats its last."""

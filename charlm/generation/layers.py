@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.data.vocab import Ids
+from charlm.generation.memory import in_large_pages
 
 Array = npt.NDArray[np.float32]
 Symbols = Ids | Sequence[int]
@@ -199,7 +200,7 @@ class Layer:
         weights = _columns(np.concatenate([cell.weights.u, above]))
         columns = np.vstack([weights, np.concatenate([cell.weights.b_u, bias])])
         gates, used = len(cell.weights.u), columns.shape[1]
-        self._columns = np.pad(columns, [(0, 0), (0, -used % WIDTH)])
+        self._columns = in_large_pages(np.pad(columns, [(0, 0), (0, -used % WIDTH)]))
         self._u, self._above = self._columns[:, :gates], self._columns[:, gates:used]
 
     def start(self, streams: int) -> LayerState:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import charlm
+from charlm.training.distributed import follows
 
 # What each does. A command `train` is the function `train` in the module `charlm.cli.train`.
 COMMANDS = {
@@ -60,6 +61,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     charlm COMMAND --help tells a command's options. Where a command needs a model it takes the one
     named with -m, else $CHARLM_MODEL, else the newest below ./runs.
     """
+    if follows() and ctx.invoked_subcommand != "train":
+        ctx.exit()  # what the first process does is enough
     if ctx.invoked_subcommand is None:
         from charlm.cli.output import show
 

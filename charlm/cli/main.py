@@ -13,6 +13,7 @@ from types import FrameType
 from charlm.cli.streams import ClosedPipe, open_streams
 from charlm.errors import Stopped
 from charlm.training.ahead import still_importing
+from charlm.training.distributed import follows
 from charlm.training.signals import heeded, importing
 
 # The command's own beginning: `train --time` counts from here, imports included.
@@ -24,7 +25,7 @@ def main() -> None:
     for number in heeded():
         signal.signal(number, _stop)
     try:
-        open_streams()
+        open_streams(shows=not follows())
         code = run_command(sys.argv[1:], STARTED)
     except Stopped as error:  # another signal came while the first was being reported
         code = error.exit_code
@@ -69,6 +70,8 @@ def run_command(arguments: list[str], started: float | None = None) -> int:
         sys.stdout.flush()
     except ClosedPipe:
         return 0
+    except SystemExit as error:  # another process has told why
+        return int(error.code or 0)
     except (Exception, Stopped, KeyboardInterrupt) as error:
         return _fail(error, "--debug" in arguments)
     return code
@@ -85,5 +88,9 @@ def _fail(error: BaseException, debug: bool) -> int:
 
         note("".join(traceback.format_exception(error)).rstrip("\n"))
     message, code = explain(error)
+    # Of several processes all were typed the same, and asked to stop.
+    alike = isinstance(error, Stopped | KeyboardInterrupt) or hasattr(error, "format_message")
+    if alike and follows():
+        return code
     note("Error: " + for_terminal(" ".join(message.split("\n"))))
     return code

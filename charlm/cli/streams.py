@@ -12,12 +12,13 @@ class ClosedPipe(Exception):
     """Whoever read our output has had enough, as `head` does."""
 
 
-def open_streams() -> None:
+def open_streams(*, shows: bool = True) -> None:
     """Put streams in the place of Python's own that are closed, or that not every text can pass.
 
     What is written to a pipe or a file is UTF-8 with line feeds, on every system and in every
     locale (but for `PYTHONIOENCODING`), and bytes of file names that are no text leave as they
     came. A terminal keeps its encoding, and shows escapes for what that lacks.
+    shows: whether this process does; if not, nothing of it comes to standard output.
     """
     # A file that is opened later must not get the number of a standard stream that is closed.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -25,7 +26,7 @@ def open_streams() -> None:
     os.close(descriptor)
     codecs.register_error("charlm", _any_character)
     sys.stdin = sys.stdin or io.TextIOWrapper(io.BufferedReader(ClosedInput()))
-    sys.stdout = _writer(sys.stdout, "standard output", needed=True)
+    sys.stdout = _writer(sys.stdout if shows else None, "standard output", needed=shows)
     # What is said beside the result is no reason to end, when there is nobody to say it to.
     sys.stderr = _writer(sys.stderr, "standard error", needed=False)
 

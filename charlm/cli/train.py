@@ -88,7 +88,7 @@ def train(
     inputs: tuple[str, ...], output: Path | None, config_file: Path | None,
     assignments: tuple[str, ...], resume: str | None, init_from: str | None,
     corpus: Path | None, force: bool, explain: bool, dry_run: bool, as_json: bool, **options: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Train a model on INPUT: texts, folders, - for standard input, or one corpus; without any, on
     the sample that every Python carries. Makes a run. What is not given is chosen for the text, the
     machine and the time; without a limit, that takes ten minutes at most.
@@ -100,8 +100,8 @@ def train(
     if world.rank:
         from charlm.training.following import follow
 
-        follow(world, note)
-        return
+        code, _ = follow(world)
+        return code
     with leading(world):
         given = given_changes(options, config_file, assignments)
         beside = {"-o": output, "--init-from": init_from, "--force": force, "--corpus": corpus}
@@ -113,6 +113,7 @@ def train(
                 _resume(Path(resume), corpus, given, typed, as_json, world)
         else:
             _train(inputs, given, typed, options, as_json, world)
+    return 0
 
 
 def _train(

@@ -14,6 +14,7 @@ from charlm.library.model import Model, Text, optional_path
 from charlm.library.progress import Callback, Quiet, reports_to
 from charlm.run import open_run
 from charlm.settings import Changes, by_name, given_over, read_toml
+from charlm.training.distributed import World, join, leading
 from charlm.training.job import Job, open_job
 from charlm.views.plot import add_curves
 
@@ -52,24 +53,44 @@ def train(
     `charlm train --resume`. A second one ends it at once. Any other signal that asks to stop has
     its usual effect after all is saved.
 
+    Where `torchrun` began several processes, all of which call this, they train together: the first
+    reports, raises and writes; each gets the model, or ends with the first's exit code.
+
     Raises UsageError for settings that are unknown or make no sense, DataError for a text that
     cannot be used, and what else there is of CharlmError.
     """
     started = clock.perf_counter()
-    reports = reports_to(progress)
-    if not isinstance(replace, bool):
-        raise UsageError(f"replace is {replace!r:.60}; it must be True or False")
-    given = _given(time, optional_path(config, "config"), settings)
-    place = optional_path(output, "output")
-    text = named_or_text(text_or_path, "text")
-    start = init_from.path if isinstance(init_from, Model) else init_from
-    try:
-        job = open_job(text, given, init_from=optional_path(start, "init_from"), started=started)
-        return _trained(job, place, reports, replace=replace)
-    except DataError as error:
-        if isinstance(text, Source) and _could_be_a_name(text_or_path):
-            raise DataError(f"{error}; nor is there a file called {text_or_path!r}") from None
-        raise
+    world = join()
+    if world.rank:
+        return _followed(world)
+    with leading(world):
+        reports = reports_to(progress)
+        if not isinstance(replace, bool):
+            raise UsageError(f"replace is {replace!r:.60}; it must be True or False")
+        given = _given(time, optional_path(config, "config"), settings)
+        place = optional_path(output, "output")
+        text = named_or_text(text_or_path, "text")
+        start = optional_path(
+            init_from.path if isinstance(init_from, Model) else init_from, "init_from"
+        )
+        try:
+            job = open_job(text, given, init_from=start, started=started)
+            return _trained(job, place, reports, world, replace=replace)
+        except DataError as error:
+            if isinstance(text, Source) and _could_be_a_name(text_or_path):
+                raise DataError(f"{error}; nor is there a file called {text_or_path!r}") from None
+            raise
+
+
+def _followed(world: World) -> Model:
+    """What the first of several processes has trained, with this one. Raises SystemExit where it
+    has told what ended it."""
+    from charlm.training.following import follow
+
+    code, run = follow(world)
+    if run is None or code not in (0, 128 + signal.SIGINT):
+        raise SystemExit(code)
+    return Model(open_run(run))
 
 
 def _given(time: str | float | None, config: Path | None, settings: dict[str, Any]) -> Changes:
@@ -82,9 +103,9 @@ def _given(time: str | float | None, config: Path | None, settings: dict[str, An
     return given if config is None else given_over(read_toml(config), given)
 
 
-def _trained(job: Job, place: Path | None, reports: Quiet, *, replace: bool) -> Model:
+def _trained(job: Job, place: Path | None, reports: Quiet, world: World, *, replace: bool) -> Model:
     try:
-        result = job.train(place, reports, replace=replace)
+        result = job.train(place, reports, replace=replace, world=world)
     except Stopped as stopped:
         if not stopped.saved or reports.run is None:
             raise KeyboardInterrupt(str(stopped)) from None

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from charlm.config import Config
-from charlm.errors import LostRankError
+from charlm.errors import LostRankError, Stopped
 from charlm.settings import configured
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ RENDEZVOUS = ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT")
 class World(Protocol):
     """Who trains together. rank: which of the `size` processes this is; the first has the word.
 
-    speaks: whether this one tells what befell all. training: whether the others are, and do not
-    wait for what the first says.
+    training: whether the others are, and do not wait for what the first says.
     """
 
     training: bool
@@ -36,8 +35,6 @@ class World(Protocol):
     def rank(self) -> int: ...
     @property
     def size(self) -> int: ...
-    @property
-    def speaks(self) -> bool: ...
 
     def share(self, streams: int) -> slice:
         """Of so many streams, those of this rank."""
@@ -66,6 +63,9 @@ class World(Protocol):
     def from_the_first(self, value: Any) -> Any:
         """What the first rank has, of any type, however long it takes to have it."""
 
+    def first_to_tell(self) -> bool:
+        """Whether no other process has asked this: who tells what has ended all tells it alone."""
+
     def leave(self) -> None:
         """The end, for all."""
 
@@ -73,7 +73,7 @@ class World(Protocol):
 class Alone:
     """The only process."""
 
-    rank, size, speaks = 0, 1, True
+    rank, size = 0, 1
     training = False
 
     def share(self, streams: int) -> slice:
@@ -103,29 +103,47 @@ class Alone:
     def from_the_first(self, value: Any) -> Any:
         return value
 
+    def first_to_tell(self) -> bool:
+        return True
+
     def leave(self) -> None:
         pass
 
 
 @contextmanager
 def leading(world: World) -> Iterator[None]:
-    """The first process's work, while the others follow. Whatever ends it ends them, in silence."""
+    """The first process's work, while the others follow. Whatever ends it ends them, in silence,
+    with the same exit code. Raises SystemExit where another has told what ended it."""
     try:
         yield
-    except BaseException:
-        if not world.training:
+    except BaseException as error:
+        first = world.first_to_tell()
+        if not world.training and not isinstance(error, LostRankError):
             with suppress(LostRankError):
-                world.from_the_first(None)
+                world.from_the_first(getattr(error, "exit_code", 1))
+        if not first and isinstance(error, LostRankError | Stopped):
+            raise SystemExit(error.exit_code) from error
         raise
-    world.from_the_first(None)
+    world.from_the_first(0)
     world.leave()
+
+
+def is_one_of_several() -> bool:
+    """Whether `torchrun`, or another that says as much, began several processes."""
+    # Some schedulers set one or another of them.
+    if not all(name in os.environ for name in RENDEZVOUS):
+        return False
+    return os.environ["WORLD_SIZE"].strip() != "1"
+
+
+def follows() -> bool:
+    """Whether this process is one of several, and not the first, which writes and shows."""
+    return is_one_of_several() and os.environ["RANK"].strip() != "0"
 
 
 def join() -> World:
     """All processes of this training, where `torchrun` began several; else the only one."""
-    if not all(name in os.environ for name in RENDEZVOUS):
-        return Alone()  # some schedulers set one or another of them
-    if os.environ["WORLD_SIZE"].strip() == "1":
+    if not is_one_of_several():
         return Alone()
     from charlm.training.process_group import Ranks
 

@@ -1,6 +1,6 @@
 """What the first of several processes asks of the others, and how they follow it."""
 
-from collections.abc import Callable
+import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGINT, SIGTERM
@@ -8,7 +8,7 @@ from typing import Any
 
 from charlm.config import Config
 from charlm.data.corpus import open_corpus
-from charlm.errors import DivergedError, LostRankError, Stopped, typed
+from charlm.errors import CharlmError, DivergedError, LostRankError, Stopped, typed
 from charlm.evaluation.metrics import Score
 from charlm.model.device import computing
 from charlm.settings import configured
@@ -71,16 +71,19 @@ def lead(world: World, run: Path, trainer: Trainer) -> None:
     trainer.world = world
 
 
-def follow(world: World, say: Callable[[str], None]) -> None:
-    """Do as the first process says, until it is over; nothing is written. say: tells what the first
-    does not live to tell. Raises SystemExit where it does not end well."""
+def follow(world: World) -> tuple[int, Path | None]:
+    """Do as the first process says, until it is over; nothing is written.
+
+    The exit code, and the run that was trained. Raises what ended it, where this process is the
+    first to tell.
+    """
     run: Path | None = None
     stopped: int | None = None
     # torchrun sends a signal wherever a process is gone.
     with StopSignals(Path(), lambda message: None) as signals:
         try:
             own: Measure | None = None
-            while (order := world.from_the_first(None)) is not None:
+            while not isinstance(order := world.from_the_first(None), int):
                 if isinstance(order, Measuring):
                     own = Speed(order.vocab_size, order.seconds)
                 elif isinstance(order, Training):
@@ -88,17 +91,25 @@ def follow(world: World, say: Callable[[str], None]) -> None:
                     stopped = _train(world, order, signals)
                 elif own is not None:
                     _together(world, own, order)
+        except (DivergedError, Stopped) as error:
+            return error.exit_code, run  # the first has met with the same
         except LostRankError as error:
             if run is None and signals.received == SIGINT:
-                raise SystemExit(128 + SIGINT) from None  # so the first was ended too
-            if world.speaks:
-                say(f"Error: {lost(error, run)}")
-            raise SystemExit(error.exit_code) from None
-        except (DivergedError, Stopped) as error:
-            raise SystemExit(error.exit_code) from None
+                stopped = SIGINT  # so the first was ended too
+            if stopped:
+                return 128 + stopped, run
+            if world.first_to_tell():
+                raise LostRankError(lost(error, run)) from None
+            return error.exit_code, run
+        except Exception as error:
+            if not world.first_to_tell():
+                return getattr(error, "exit_code", 1), run
+            if not isinstance(error, CharlmError):
+                raise
+            where = f"process {world.rank + 1} of {world.size}, on {socket.gethostname()}"
+            raise type(error)(f"{where}: {error}") from error
     world.leave()
-    if stopped:
-        raise SystemExit(128 + stopped)
+    return (128 + stopped if stopped else order), run
 
 
 def _train(world: World, order: Training, signals: StopSignals) -> int | None:

@@ -3,19 +3,21 @@
 import contextlib
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
-from charlm.errors import LostRankError
+from charlm.errors import LostRankError, UsageError
 from charlm.model.device import usable_cores
 
 # A rank that is gone without a word is waited for so long; one that was killed is missed at once.
@@ -24,32 +26,40 @@ PATIENCE = timedelta(seconds=45)
 PREPARING = timedelta(days=7)
 # Of processes that are to end, because torchrun is gone.
 SECONDS_TO_END = 45.0
-# So long after a loss, who is left is known.
-SECONDS_TO_BE_MISSED = 4.0
+# So long the others leave it to the first to tell what has ended all.
+SECONDS_FOR_THE_FIRST = 1.0
+# Of the trainings of a Python program, each meets at a place of its own.
+_trainings = count()
 
 
 class Ranks:
     """The processes of a `torchrun`.
 
-    Every method but `share` is called by all of them, in the same order, and raises LostRankError
-    where one is gone.
+    Every method but `share` and `first_to_tell` is called by all of them, in the same order, and
+    raises LostRankError where one is gone.
     """
 
     def __init__(self) -> None:
+        """Raises UsageError where they are together already, by somebody else's word."""
+        if dist.is_initialized():
+            raise UsageError(
+                "torch.distributed is in use here: charlm begins and ends a process group itself; "
+                "destroy_process_group() before"
+            )
         torch.set_num_threads(_threads())
+        self.rank, self.size, self.training = 0, 1, False
         self._abandoned = False
         if "TORCHELASTIC_RUN_ID" in os.environ:  # else nobody says that a parent is to be there
             threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
         with self._losing_none():
-            dist.init_process_group("gloo", timeout=PREPARING)
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self.training = False
+            store, self.rank, self.size = next(rendezvous("env://", timeout=PREPARING))
+            self._store = PrefixStore(f"charlm-{next(_trainings)}", store)
+            dist.init_process_group(
+                "gloo", store=self._store, rank=self.rank, world_size=self.size, timeout=PREPARING
+            )
         # Figures go by the processors, wherever the tensors are: no GPU is waited for.
         self._figures = dist.new_group(backend="gloo", timeout=PATIENCE)
         self._tensors: dict[str, dist.ProcessGroup] = {"cpu": self._figures}
-        self._places: list[tuple[str, int]] = [("", 0)] * self.size
-        with self._losing_none():
-            dist.all_gather_object(self._places, (socket.gethostname(), os.getpid()))
 
     def share(self, streams: int) -> slice:
         begin, end = (streams * k // self.size for k in (self.rank, self.rank + 1))
@@ -102,6 +112,14 @@ class Ranks:
         time.sleep(SECONDS_TO_END)
         os._exit(128 + signal.SIGTERM)
 
+    def first_to_tell(self) -> bool:
+        if self.rank:
+            time.sleep(SECONDS_FOR_THE_FIRST)
+        try:
+            return int(self._store.add("told", 1)) == 1
+        except RuntimeError:  # whoever kept count, torchrun or the first, is gone
+            return self.rank <= 1
+
     def leave(self) -> None:
         """The end, for all."""
         dist.destroy_process_group()
@@ -125,22 +143,6 @@ class Ranks:
         except RuntimeError as error:  # torch's own for connections and for time
             raise LostRankError("another process of the training is gone") from error
 
-    @property
-    def speaks(self) -> bool:
-        """Whether this rank tells what befell all: it is the first of those on its machine that
-        are left, and the first of all is not elsewhere."""
-        here, _ = self._places[self.rank]
-        before = self._places[: self.rank]
-        if self._places[0][0] != here:
-            return False
-        until = time.monotonic() + SECONDS_TO_BE_MISSED
-        while any(host == here and _is_running(pid) for host, pid in before):
-            # One that was killed is there until torchrun has looked.
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.1)
-        return True
-
 
 def _pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
     """What lies in a row, in the shapes of others."""
@@ -149,14 +151,6 @@ def _pieces(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
         flat[end - tensor.numel() : end].view_as(tensor)
         for tensor, end in zip(like, ends, strict=True)
     ]
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 def _threads() -> int:

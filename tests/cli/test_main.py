@@ -1,6 +1,7 @@
 """The command line as a whole, in processes of its own: codes, signals, pipes."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -54,6 +55,28 @@ def test_a_bug_is_one_line_and_its_traceback_is_for_the_asking(
         1, "Error: a bug in charlm: ZeroDivisionError: oh (charlm --debug … shows where)\n",
     )  # fmt: skip
     assert "Traceback" in charlm("--debug", "info").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["train", "--help"], 0), (["--version"], 0), (["train", "--zzz"], 2), (["trian"], 2),
+        (["preprocess", __file__, "-o", "corpus"], 0), ([], 0),
+    ],
+)  # fmt: skip
+def test_of_several_processes_the_first_alone_shows_what_all_were_asked(
+    tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for rank, is_first in (("0", True), ("1", False)):
+        ran = subprocess.run(
+            [*CHARLM, *arguments], env={**os.environ, **place, "RANK": rank},
+            capture_output=True, text=True, cwd=tmp_path,
+        )  # fmt: skip
+        assert ran.returncode == code
+        assert bool(ran.stdout or ran.stderr) is is_first
+        assert (tmp_path / "corpus").exists() is (is_first and "preprocess" in arguments)
+        shutil.rmtree(tmp_path / "corpus", ignore_errors=True)
 
 
 def wait_for(condition, process: subprocess.Popen[str]) -> None:

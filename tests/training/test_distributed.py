@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -21,13 +22,14 @@ from torch import Tensor
 from charlm.config import Config, ModelConfig
 from charlm.data.batches import Batch, MaskShape, Streams, Windows
 from charlm.data.vocab import UNK, Vocab
-from charlm.errors import LostRankError
+from charlm.errors import DataError, LostRankError, UsageError
 from charlm.evaluation import single_pass
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.model.network import CharLM
 from charlm.settings import configured
+from charlm.training import following
 from charlm.training.checkpoint import Checkpoint, restore_trainer, state_arrays
-from charlm.training.distributed import RENDEZVOUS, Alone, join
+from charlm.training.distributed import RENDEZVOUS, Alone, join, leading
 from charlm.training.following import _Bystander
 from charlm.training.gradient import Gradient
 from charlm.training.limits import StepLimit
@@ -37,11 +39,16 @@ VOCAB = Vocab("char", (UNK, *"abcdefgh"), (0,) * 9)
 IDS = np.random.default_rng(0).integers(0, 9, 7_000).astype(np.uint8)
 
 
+class Killed(BaseException):
+    """What no process lives to tell."""
+
+
 class Threads(Alone):
     """Ranks that are threads of this process: `of` of them, each calling the same."""
 
     def __init__(self, of: int, patience: float = 60.0) -> None:
         self.size, self._met = of, threading.Barrier(of, timeout=patience)
+        self._asked = 0
         self._local = threading.local()
         self._found: list[Any] = [None] * of
 
@@ -50,16 +57,17 @@ class Threads(Alone):
         return self._local.rank
 
     def run(self, work: Callable[[], Any]) -> list[Any]:
-        """What `work` gives in each rank."""
+        """What `work` gives in each rank, or what it raises."""
         results: list[Any] = [None] * self.size
 
         def at(rank: int) -> None:
             self._local.rank = rank
             try:
                 results[rank] = work()
-            except BaseException:
+            except BaseException as error:
+                results[rank] = error
+                time.sleep(0.3)  # what it said last comes to the others
                 self._met.abort()
-                raise
 
         threads = [threading.Thread(target=at, args=(rank,)) for rank in range(self.size)]
         for thread in threads:
@@ -69,11 +77,14 @@ class Threads(Alone):
         return results
 
     def _all(self, value: Any) -> list[Any]:
-        self._met.wait()
-        self._found[self.rank] = value
-        self._met.wait()
-        found = [*self._found]
-        self._met.wait()
+        try:
+            self._met.wait()
+            self._found[self.rank] = value
+            self._met.wait()
+            found = [*self._found]
+            self._met.wait()
+        except threading.BrokenBarrierError:
+            raise LostRankError("another is gone") from None
         return found
 
     def share(self, streams: int) -> slice:
@@ -95,6 +106,15 @@ class Threads(Alone):
 
     def is_any(self, flag: bool) -> bool:
         return any(self._all(flag))
+
+    def least(self, figure: float) -> float:
+        return min(self._all(figure))
+
+    def first_to_tell(self) -> bool:
+        if self.rank:
+            time.sleep(0.2)
+        self._asked += 1
+        return self._asked == 1
 
     def of_the_one_before(self, tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         found = self._all([tensor.clone() for tensor in tensors])
@@ -383,3 +403,49 @@ def test_where_a_scheduler_sets_a_part_of_it_a_process_is_alone(
     assert isinstance(join(), Alone)
     monkeypatch.setenv("MASTER_ADDR", "localhost")
     assert isinstance(join(), Alone)
+
+
+@pytest.mark.parametrize(
+    ("failing", "error", "outcomes"),
+    [
+        # It alone is told, by whom it befell, and all end with a code that says so.
+        (0, UsageError("no such thing"), ["no such thing", 2, 2]),
+        (1, DataError("not here"), [1, "process 2 of 3, on HOST: not here", 1]),
+        (2, ZeroDivisionError("oh"), [1, 1, "oh"]),
+        # Where one was killed, the first tells of it; the first itself, one of the others.
+        (1, Killed("killed"), ["another is gone", "killed", 1]),
+        (0, Killed("killed"), ["killed", "another is gone, before the training began", 1]),
+    ],
+    ids=lambda value: None if isinstance(value, list) else str(value),
+)  # fmt: skip
+def test_what_ends_one_process_is_told_once(
+    failing: int, error: Exception, outcomes: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Threads(3, patience=5)
+
+    def speed(config: Config) -> float:
+        if world.rank == failing:
+            raise error
+        return 1.0
+
+    monkeypatch.setattr(following, "Speed", lambda vocab_size, seconds: speed)
+
+    def work() -> Any:
+        if world.rank == failing and isinstance(error, Killed):
+            raise error
+        if world.rank:
+            return following.follow(world)[0]
+        with leading(world):
+            if failing == 0:
+                raise error
+            return following.measuring(world, 9, 1.0)(Config())
+
+    found = [
+        one.code if isinstance(one, SystemExit)
+        else str(one).replace(socket.gethostname(), "HOST") if isinstance(one, BaseException)
+        else one
+        for one in world.run(work)
+    ]  # fmt: skip
+    # Of two that the first has left, either may be the one.
+    assert sorted(found[1:], key=str) == sorted(outcomes[1:], key=str)
+    assert found[0] == outcomes[0]

@@ -42,7 +42,7 @@ ORDER = [
     "export.written", "export.weights", "export.loss", "export.page",
     "export.reading", "export.onnx_graph", "export.onnx_check", "export.onnx",
     "export.folder",
-    "training.process_group", "training.distributed",
+    "training.process_group", "training.distributed", "training.together",
     "training.optim", "training.memory", "training.losses", "training.frequencies",
     "training.gradient", "training.looks",
     "training.limits", "training.speed", "training.remembered", "training.recipes",

@@ -4,6 +4,7 @@ So the position in the corpus is one whole number that can be saved: nothing els
 with the very batches that would have come.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -43,10 +44,22 @@ class Batch:
         return int(np.count_nonzero(self.targets != IGNORED))
 
 
+# Of so many streams, those that are read.
+Share = Callable[[int], slice]
+
+
+def all_of(streams: int) -> slice:
+    return slice(0, streams)
+
+
 class Batches(Protocol):
-    """What training reads: `batches[step]`, without end; every `per_epoch` of them a full pass."""
+    """What training reads: `batches[step]`, without end; every `per_epoch` of them a full pass.
+
+    share: the streams that are read, all unless it is said; the ids of others are 0.
+    """
 
     per_epoch: int
+    share: Share
 
     def __getitem__(self, step: int) -> Batch: ...
 
@@ -78,6 +91,7 @@ class Streams:
         reset: float = 0.0,
         random_offset: bool = False,
     ) -> None:
+        self.share: Share = all_of
         self._batch_size = fitting_batch_size(len(ids), batch_size, seq_len)
         spare = len(ids) - 1 - self._batch_size * seq_len
         self._offsets = min(seq_len, spare + 1) if random_offset else 1
@@ -95,7 +109,7 @@ class Streams:
         carried = self._kept(block)[row] if window else np.zeros(self._batch_size, np.float32)
         begin = window * self._seq_len
         size = min(self._seq_len, self._length - begin)
-        return _batch(self._ids, self._starts(epoch) + begin, size, carried)
+        return _batch(self._ids, self._starts(epoch) + begin, size, carried, self.share)
 
     def _draw_starts(self, epoch: int) -> npt.NDArray[np.int64]:
         """Where the streams of an epoch begin, (B,)."""
@@ -123,6 +137,7 @@ class Windows:
         reset: float = 0.0,
         random_offset: bool = False,
     ) -> None:
+        self.share: Share = all_of
         self._batch_size = fitting_batch_size(len(ids), batch_size, seq_len)
         self._ids, self._seq_len, self._seed = quick_to_cut(ids), seq_len, seed
         self._offsets = min(seq_len, len(ids) - seq_len) if random_offset else 1
@@ -136,7 +151,8 @@ class Windows:
         block, row = divmod(place, STEPS_TOGETHER)
         begin = row * self._batch_size
         starts = self._starts(epoch, block)[begin : begin + self._batch_size]
-        return _batch(self._ids, starts, self._seq_len, np.zeros(len(starts), np.float32))
+        carried = np.zeros(len(starts), np.float32)
+        return _batch(self._ids, starts, self._seq_len, carried, self.share)
 
     def _draw_order(self, epoch: int) -> tuple[Shuffle, int]:
         """The order of an epoch's windows, and where the first of them begins."""
@@ -182,6 +198,14 @@ class MaskedWindows:
         self._windows = Windows(ids, batch_size, seq_len, seed=seed, random_offset=True)
         self._seed, self._mask_id, self._mask = seed, mask_id, mask
         self.per_epoch = self._windows.per_epoch
+
+    @property
+    def share(self) -> Share:
+        return self._windows.share
+
+    @share.setter
+    def share(self, share: Share) -> None:
+        self._windows.share = share
 
     def __getitem__(self, step: int) -> Batch:
         batch = self._windows[step]
@@ -251,8 +275,11 @@ def _batch(
     starts: npt.NDArray[np.int64],
     size: int,
     carried: npt.NDArray[np.float32],
+    share: Share,
 ) -> Batch:
-    """The windows of `size` tokens that begin at `starts`, one a stream."""
-    read = np.stack([ids[start : start + size + 1] for start in starts.tolist()], axis=1)
-    tokens = read.astype(np.int64)
+    """The windows of `size` tokens that begin at `starts`, one a stream; of a share of them."""
+    own = share(len(starts))
+    tokens = np.zeros((size + 1, len(starts)), np.int64)
+    if len(begins := starts[own].tolist()):
+        tokens[:, own] = np.stack([ids[begin : begin + size + 1] for begin in begins], axis=1)
     return Batch(tokens[:-1], tokens[1:], carried)

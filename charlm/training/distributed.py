@@ -1,9 +1,9 @@
 """Several processes that train one model together, begun by `torchrun`. All that knows of ranks.
 
-Each rank reads every batch and computes the gradient of its share of the streams; one sum over all
-ranks makes of it the gradient of the batch, and the state that the batch left behind. So after a
-step every rank has all there is to save, and no other number of ranks would have it otherwise. What
-clocks and signals say may differ between them: there the first has the word.
+Each rank reads its share of a batch's streams and computes its gradient; one sum over all ranks
+makes of it the gradient of the batch. Each keeps the states of its streams; where a resume point is
+due they are brought together (`together`), so that what is saved is what no number of ranks would
+have otherwise. What clocks and signals say may differ between them: there the first has the word.
 """
 
 import os

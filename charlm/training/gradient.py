@@ -108,7 +108,8 @@ class Gradient:
         torch.manual_seed(int(np.random.default_rng(seed).integers(1 << 63)))
 
     def _of_all(self, batch: Batch, nats: float, states: Sequence[State]) -> tuple[float, State]:
-        """The sums over all processes: nats, gradients, and, each stream being one's, states."""
+        """The sums over all processes, of nats and gradients; the state, of this one's streams
+        alone: see `together`."""
         if self.world.size == 1:
             return nats, join_states(states)
         streams = batch.inputs.shape[1]
@@ -125,7 +126,7 @@ class Gradient:
                 parameter.grad = torch.zeros_like(parameter)
         # Figures first: one that is lost is missed there, and not inside a GPU's own exchange.
         [nats] = self.world.total([nats])
-        self.world.add_up([*(p.grad for p in self._parameters if p.grad is not None), *whole])
+        self.world.add_up([p.grad for p in self._parameters if p.grad is not None])
         return nats, whole[0] if len(whole) == 1 else (whole[0], whole[1])
 
     def _map(self, part: Callable[[slice], Part], columns: Sequence[slice]) -> Iterator[Part]:

@@ -90,9 +90,7 @@ def train_run(
             if not trainer.finished:
                 _fit(trainer, recorder, world, signals)
         except LostRankError as error:
-            # The last whole step; but not where a last figure is missing: that is to come again.
-            if not trainer.finished:
-                recorder.checkpoint_due(trainer)
+            # With it are the states of its streams, and what was done since the last resume point.
             raise LostRankError(lost(error, path)) from None
         finally:
             recorder.progress.close()

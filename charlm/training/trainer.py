@@ -23,6 +23,7 @@ from charlm.training.limits import limits_of, make_limit
 from charlm.training.memory import check_memory
 from charlm.training.optim import OPTIMIZERS, clip, learning_rate
 from charlm.training.resume_point import ResumePoint
+from charlm.training.together import together
 from charlm.training.validator import Best, Validator
 
 # A checkpoint at least so often, unless the settings say otherwise: what a kill can cost.
@@ -110,6 +111,8 @@ class Trainer:
     @world.setter
     def world(self, world: World) -> None:
         self.gradient.world = world
+        if not self.config.training.is_sampled(len(self.corpus.vocab)):  # by all that comes in it
+            self.batches.share = world.share
 
     def step(self, batch: Batch) -> float:
         """One update of the weights; the loss before it, in nats per token.
@@ -178,11 +181,13 @@ class Trainer:
                     watcher.sample_due(self)
                 # Where there is nothing left to do, it is saved once all is done.
                 if saving and not self.gave_up:
+                    self.state = together(self.model, self.state, self.world, self.done)
                     watcher.checkpoint_due(self)
                     last_save = time.perf_counter()
             if looking or sampling or saving:
                 # However long the first was at it; by its clock that may have been the last step.
                 limit.total = self.world.from_the_first(limit.total)
+        self.state = together(self.model, self.state, self.world, self.done)
         if not self._is_stopped(stopped) and self.last_validation != self.done:
             self.validate(watcher)
         if self.finished:

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.data.batches import SAMPLINGS, Streams, Windows, fitting_batch_size
+from charlm.data.batches import (
+    SAMPLINGS,
+    MaskedWindows,
+    MaskShape,
+    Streams,
+    Windows,
+    fitting_batch_size,
+)
 from charlm.errors import DataError
 
 SIZES = (st.integers(2, 200), st.integers(1, 6), st.integers(1, 9))
@@ -57,6 +64,29 @@ def test_a_batch_depends_on_its_step_and_the_seed_alone(sampling: str) -> None:
     for step in (7, 40, 2, 7):
         for a, b in zip(vars(one[step]).values(), vars(other[step]).values(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("sampling", [*sorted(SAMPLINGS), "masked"])
+def test_of_a_share_the_streams_are_those_of_the_whole_batch(sampling: str) -> None:
+    def batches() -> Streams | Windows | MaskedWindows:
+        ids = np.arange(1, 501)
+        if sampling == "masked":
+            return MaskedWindows(ids, 5, 8, seed=3, mask_id=0, mask=MaskShape(0.3, 3, 0.5))
+        return SAMPLINGS[sampling](ids, 5, 8, seed=3, reset=0.5, random_offset=True)
+
+    whole, shared = batches(), batches()
+    for own in (lambda n: slice(0, n // 2), lambda n: slice(n // 2, n), lambda n: slice(n, n)):
+        shared.share = own
+        for step in (0, 5, whole.per_epoch - 1, whole.per_epoch):
+            one, other = whole[step], shared[step]
+            columns = own(one.inputs.shape[1])
+            np.testing.assert_array_equal(one.inputs[:, columns], other.inputs[:, columns])
+            np.testing.assert_array_equal(one.targets[:, columns], other.targets[:, columns])
+            np.testing.assert_array_equal(one.carried, other.carried)
+            assert one.predicted == other.predicted
+            # Nothing else was read.
+            others = np.delete(other.inputs, columns, axis=1)
+            assert not others.any()
 
 
 def test_states_are_carried_but_at_the_start_of_an_epoch() -> None:

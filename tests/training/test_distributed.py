@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor
 from charlm.config import Config, ModelConfig
 from charlm.data.batches import Batch, MaskShape, Streams, Windows
 from charlm.data.vocab import UNK, Vocab
-from charlm.errors import DataError, LostRankError, UsageError
+from charlm.errors import CharlmError, DataError, LostRankError, UsageError
 from charlm.evaluation import single_pass
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.model.network import CharLM
@@ -33,6 +33,7 @@ from charlm.training.distributed import RENDEZVOUS, Alone, join, leading
 from charlm.training.following import _Bystander
 from charlm.training.gradient import Gradient
 from charlm.training.limits import StepLimit
+from charlm.training.together import together
 from charlm.training.trainer import Trainer
 
 VOCAB = Vocab("char", (UNK, *"abcdefgh"), (0,) * 9)
@@ -150,17 +151,20 @@ def test_ranks_give_the_gradient_and_the_state_of_the_whole_batch(
     begun = model_of(config)
 
     def course(world: Any) -> list[tuple[float, list[Tensor], list[Tensor]]]:
-        model = deepcopy(begun)
-        gradient, state, found = Gradient(model, config, counts, world), None, []
+        model, own = deepcopy(begun), copy(batches)
+        own.share = world.share
+        gradient, carried, found = Gradient(model, config, counts, world), None, []
         for step in steps:
-            nats, state = gradient(batches[step], state, step + 1)
+            nats, carried = gradient(own[step], carried, step + 1)
+            state = together(model, carried, world, step)
+            assert state is not None
             states = [*state] if isinstance(state, tuple) else [state]
             found.append((nats, [p.grad.clone() for p in model.parameters()], states))  # type: ignore[union-attr]
         return found
 
     alone, world = course(Alone()), Threads(ranks)
-    for together in world.run(lambda: course(world)):
-        for one, other in zip(alone, together, strict=True):
+    for shared in world.run(lambda: course(world)):
+        for one, other in zip(alone, shared, strict=True):
             assert one[0] == pytest.approx(other[0], abs=1e-6)
             for a, b in zip([*one[1], *one[2]], [*other[1], *other[2]], strict=True):
                 torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
@@ -311,13 +315,15 @@ class Late(StepLimit):
     @contextmanager
     def elsewhere(self, *, looking: bool = False) -> Iterator[None]:
         yield
-        self.total = 8
+        if looking:
+            self.total = 8
 
 
 def test_all_end_where_a_look_took_the_first_the_rest_of_its_time(
     make_corpus: Any, tiny_config: Any, nonsense: Any
 ) -> None:
-    config = tiny_config(training={"eval_every": 8, "max_steps": 20})
+    # Threads have torch's chance in common.
+    config = tiny_config(training={"eval_every": 8, "max_steps": 20}, model={"dropout": 0.0})
     corpus, world = make_corpus(nonsense(500)), Threads(2, patience=5)
     trainers = [Trainer(config, corpus) for _ in range(2)]
     trainers[0].limit = Late(20, 0)
@@ -449,3 +455,22 @@ def test_what_ends_one_process_is_told_once(
     # Of two that the first has left, either may be the one.
     assert sorted(found[1:], key=str) == sorted(outcomes[1:], key=str)
     assert found[0] == outcomes[0]
+
+
+@pytest.mark.parametrize("change", [1e-3, float("nan")])
+def test_weights_that_have_come_apart_end_the_training(change: float) -> None:
+    world, state = Threads(3), torch.zeros(1, 3, 4)
+    config = configured(Config(), {"model": {"hidden_size": 4, "embedding_size": 4}})
+    models = [model_of(config) for _ in range(3)]
+
+    def check() -> Any:
+        return together(models[world.rank], state, world, 7)
+
+    assert all(isinstance(found, Tensor) for found in world.run(check))
+    # Other processors round otherwise; that is no fault.
+    models[1].head.weight.data *= 1 + 1e-6
+    assert all(isinstance(found, Tensor) for found in world.run(check))
+    models[2].head.weight.data += change
+    for found in world.run(check):
+        assert isinstance(found, CharlmError)
+        assert str(found).startswith("at step 7 the processes no longer have the same weights")

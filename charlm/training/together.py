@@ -40,6 +40,7 @@ def gathered(state: State, world: World) -> State:
 @torch.no_grad()
 def check_alike(model: CharLM, world: World, step: int) -> None:
     """Raises CharlmError where the weights of one process are not those of the first."""
+    world.is_any(False)  # one that is lost is missed here, and not inside a GPU's own exchange
     own = torch.cat([p.reshape(-1) for p in model.parameters()])
     firsts = own.clone() if world.rank == 0 else torch.zeros_like(own)
     world.add_up([firsts])

@@ -474,3 +474,39 @@ def test_weights_that_have_come_apart_end_the_training(change: float) -> None:
     for found in world.run(check):
         assert isinstance(found, CharlmError)
         assert str(found).startswith("at step 7 the processes no longer have the same weights")
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_one_process_goes_on_from_what_several_have_saved(
+    make_corpus: Any, tiny_config: Any, nonsense: Any, ranks: int
+) -> None:
+    config = tiny_config(
+        model={"dropout": 0.0}, training={
+            "max_steps": 20, "save_every": 7, "optimizer": "adamw", "batch_size": 5,
+            "precision": "float32", "reset": 0.2,
+        },
+    )  # fmt: skip
+    corpus, world, saved = make_corpus(nonsense(500)), Threads(ranks), list[Checkpoint]()
+    trainers = [Trainer(config, corpus) for _ in range(ranks)]
+
+    class Saving(_Bystander):
+        def checkpoint_due(self, trainer: Trainer) -> None:
+            if world.rank == 0:
+                point = trainer.resume_point()
+                saved.append(Checkpoint(Path(), state_arrays(trainer), point))
+
+    def fit() -> None:
+        trainers[world.rank].world = world
+        trainers[world.rank].fit(Saving())
+
+    assert world.run(fit) == [None] * ranks
+    whole = Trainer(config, corpus)
+    whole.fit(_Bystander())
+    assert [checkpoint.point.step for checkpoint in saved][:1] == [7]
+    resumed = Trainer(config, corpus, before=saved[0].point)
+    restore_trainer(saved[0], resumed)
+    resumed.fit(_Bystander())
+    ends = [state_arrays(trainer) for trainer in (whole, resumed, trainers[0])]
+    for name, array in ends[0].items():
+        for other in ends[1:]:
+            np.testing.assert_allclose(array, other[name], rtol=1e-4, atol=1e-5, err_msg=name)

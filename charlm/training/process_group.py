@@ -22,6 +22,8 @@ from charlm.model.device import usable_cores
 
 # A rank that is gone without a word is waited for so long; one that was killed is missed at once.
 PATIENCE = timedelta(seconds=45)
+# Those that begin together are there within so long, however slow the disk.
+COMING = timedelta(minutes=10)
 # What the first rank does before training, such as to prepare a corpus, the others wait for.
 PREPARING = timedelta(days=7)
 # Of processes that are to end, because torchrun is gone.
@@ -46,20 +48,32 @@ class Ranks:
                 "torch.distributed is in use here: charlm begins and ends a process group itself; "
                 "destroy_process_group() before"
             )
-        torch.set_num_threads(_threads())
         self.rank, self.size, self.training = 0, 1, False
         self._abandoned = False
         if "TORCHELASTIC_RUN_ID" in os.environ:  # else nobody says that a parent is to be there
             threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
+        self._store = self._met()
+        torch.set_num_threads(_threads())
         with self._losing_none():
-            store, self.rank, self.size = next(rendezvous("env://", timeout=PREPARING))
-            self._store = PrefixStore(f"charlm-{next(_trainings)}", store)
             dist.init_process_group(
                 "gloo", store=self._store, rank=self.rank, world_size=self.size, timeout=PREPARING
             )
         # Figures go by the processors, wherever the tensors are: no GPU is waited for.
         self._figures = dist.new_group(backend="gloo", timeout=PATIENCE)
         self._tensors: dict[str, dist.ProcessGroup] = {"cpu": self._figures}
+
+    def _met(self) -> PrefixStore:
+        """What all know, once all are there."""
+        try:
+            store, self.rank, self.size = next(rendezvous("env://", timeout=COMING))
+            known = PrefixStore(f"charlm-{next(_trainings)}", store)
+            known.set(f"here {self.rank}", "")
+            known.wait([f"here {rank}" for rank in range(self.size)], COMING)
+        except RuntimeError as error:
+            raise LostRankError(
+                "not all processes have come to train together: all that torchrun begins must"
+            ) from error
+        return known
 
     def share(self, streams: int) -> slice:
         begin, end = (streams * k // self.size for k in (self.rank, self.rank + 1))

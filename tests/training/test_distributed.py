@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from charlm.evaluation import single_pass
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.model.network import CharLM
 from charlm.settings import configured
-from charlm.training import following
+from charlm.training import following, process_group
 from charlm.training.checkpoint import Checkpoint, restore_trainer, state_arrays
 from charlm.training.distributed import RENDEZVOUS, Alone, join, leading
 from charlm.training.following import _Bystander
@@ -510,3 +511,14 @@ def test_one_process_goes_on_from_what_several_have_saved(
     for name, array in ends[0].items():
         for other in ends[1:]:
             np.testing.assert_allclose(array, other[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_who_is_left_alone_is_not_waited_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    place = ("2", "0", "localhost", str(port))
+    for name, value in zip(RENDEZVOUS, place, strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(process_group, "COMING", timedelta(seconds=1))
+    with pytest.raises(LostRankError, match="not all processes have come"):
+        join()

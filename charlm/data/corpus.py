@@ -21,8 +21,8 @@ import numpy as np
 import charlm
 from charlm.config import Config, DataConfig, TextConfig
 from charlm.data.drift import is_unlike
-from charlm.data.ids import map_ids, open_ids
-from charlm.data.shards import Shard, Shards, digests_of, map_shards
+from charlm.data.ids import FiledIds, map_ids, open_ids
+from charlm.data.shards import Shard, ShardedIds, Shards, digests_of, map_shards
 from charlm.data.splits import SPLITS
 from charlm.data.vocab import Ids, Vocab, id_type
 from charlm.errors import DataError, ModelError, UsageError
@@ -147,9 +147,15 @@ def write_corpus(
     measured.vocab.save(folder / "vocab.json")
     write_json(folder / HEADER, _header(corpus) | {"own_texts": [*source.held_out]})
     at_the_end = data.val_split == "tail" and "valid" not in source.held_out
-    if at_the_end and is_unlike(corpus.split("valid"), corpus.split("train")):
+    if at_the_end and is_unlike(*(_filed(corpus, part) for part in ("valid", "train"))):
         note(f"{source.label}: {UNLIKE}")
     return corpus
+
+
+def _filed(corpus: Corpus, part: str) -> Ids:
+    """The ids of a part, to look at a few of them."""
+    paths, size = [corpus.folder / one.name for one in corpus.shards[part]], len(corpus.vocab)
+    return cast(Ids, ShardedIds([FiledIds(path, size) for path in paths], paths, size))
 
 
 UNLIKE = (

@@ -24,6 +24,27 @@ def map_ids(path: Path, vocab_size: int) -> npt.NDArray[Any]:
         return np.memmap(path, dtype=id_type(vocab_size), mode="r")
 
 
+class FiledIds:
+    """The ids in a file, unchecked: `ids[begin:end]` is read when it is asked for.
+
+    Of a map, what was looked at counts as this process's memory, by pages that may be megabytes.
+    """
+
+    def __init__(self, path: Path, vocab_size: int) -> None:
+        self._path, self._kind = path, id_type(vocab_size)
+        with naming(path):
+            self._length = path.stat().st_size // self._kind.itemsize
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, place: slice) -> npt.NDArray[Any]:
+        begin, end, _ = place.indices(len(self))
+        size, count = self._kind.itemsize, max(0, end - begin)
+        with naming(self._path):
+            return np.fromfile(self._path, self._kind, count, offset=begin * size)
+
+
 def open_ids(path: Path, vocab_size: int, sha256: str) -> npt.NDArray[Any]:
     """The ids in a file that is not empty, memory-mapped, after a look at all of them.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charlm.data.ids import FiledIds
 from charlm.data.vocab import Ids, id_type
 from charlm.errors import DataError
 from charlm.storage.files import naming
@@ -47,7 +48,9 @@ class ShardedIds:
     way. `np.asarray` reads all of it.
     """
 
-    def __init__(self, shards: Sequence[npt.NDArray[Any]], paths: Sequence[Path], vocab_size: int):
+    def __init__(
+        self, shards: Sequence[npt.NDArray[Any] | FiledIds], paths: Sequence[Path], vocab_size: int
+    ) -> None:
         """shards: what is in the files at `paths`."""
         self._shards, self._paths, self._vocab_size = shards, paths, vocab_size
         self._ends = [*accumulate(map(len, shards))]

@@ -27,9 +27,11 @@ class World(Protocol):
     """Who trains together. rank: which of the `size` processes this is; the first has the word.
 
     training: whether the others are, and do not wait for what the first says.
+    abandoned: whether the torchrun that began this process is gone.
     """
 
     training: bool
+    abandoned: bool
 
     @property
     def rank(self) -> int: ...
@@ -74,7 +76,7 @@ class Alone:
     """The only process."""
 
     rank, size = 0, 1
-    training = False
+    training = abandoned = False
 
     def share(self, streams: int) -> slice:
         return slice(0, streams)

@@ -29,7 +29,7 @@ PREPARING = timedelta(days=7)
 # Of processes that are to end, because torchrun is gone.
 SECONDS_TO_END = 45.0
 # So long the others leave it to the first to tell what has ended all.
-SECONDS_FOR_THE_FIRST = 1.0
+SECONDS_FOR_THE_FIRST = 1.5
 # Of the trainings of a Python program, each meets at a place of its own.
 _trainings = count()
 
@@ -49,7 +49,7 @@ class Ranks:
                 "destroy_process_group() before"
             )
         self.rank, self.size, self.training = 0, 1, False
-        self._abandoned = False
+        self.abandoned = False
         if "TORCHELASTIC_RUN_ID" in os.environ:  # else nobody says that a parent is to be there
             threading.Thread(target=self._watch, args=(os.getppid(),), daemon=True).start()
         self._store = self._met()
@@ -98,7 +98,7 @@ class Ranks:
         return self.total(figures if self.rank == 0 else [0.0] * len(figures))
 
     def is_any(self, flag: bool) -> bool:
-        return bool(self._reduced([float(flag or self._abandoned)], dist.ReduceOp.MAX)[0])
+        return bool(self._reduced([float(flag)], dist.ReduceOp.MAX)[0])
 
     def least(self, figure: float) -> float:
         return self._reduced([figure], dist.ReduceOp.MIN)[0]
@@ -122,7 +122,7 @@ class Ranks:
         """Have all stop once `agent`, the torchrun that began this process, is gone."""
         while os.getppid() == agent:
             time.sleep(1.0)
-        self._abandoned = True
+        self.abandoned = True
         time.sleep(SECONDS_TO_END)
         os._exit(128 + signal.SIGTERM)
 
@@ -132,7 +132,7 @@ class Ranks:
         try:
             return int(self._store.add("told", 1)) == 1
         except RuntimeError:  # whoever kept count, torchrun or the first, is gone
-            return self.rank <= 1
+            return self.rank == 0 or (self.rank == 1 and not self.abandoned)
 
     def leave(self) -> None:
         """The end, for all."""

@@ -220,7 +220,7 @@ class Trainer:
 
     def _is_stopped(self, stopped: Callable[[], bool]) -> bool:
         """Whether any process was asked to stop."""
-        self.was_stopped = self.world.is_any(stopped())
+        self.was_stopped = self.world.is_any(stopped() or self.world.abandoned)
         return self.was_stopped
 
     @property

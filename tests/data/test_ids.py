@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charlm.config import DataConfig, TextConfig
 from charlm.data.corpus import Corpus, build_corpus, open_corpus
-from charlm.data.ids import PIECE_BYTES, open_ids
+from charlm.data.ids import PIECE_BYTES, FiledIds, open_ids
 from charlm.data.source import text_source
 from charlm.data.vocab import id_type
 from charlm.errors import CharlmError, DataError
@@ -119,3 +119,23 @@ def test_any_digest_and_any_count_is_taken_or_refused(
         open_corpus(folder).split("train")
     except CharlmError as error:
         assert "\n" not in str(error)
+
+
+@given(st.lists(st.integers(0, 999), max_size=40), st.integers(-50, 50), st.integers(-50, 50))
+def test_ids_in_a_file_read_as_those_in_memory(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[int], begin: int, end: int
+) -> None:
+    path = tmp_path_factory.mktemp("ids") / "ids.bin"
+    array = np.array(ids, id_type(1000))
+    array.tofile(path)
+    filed = FiledIds(path, 1000)
+    assert len(filed) == len(array)
+    np.testing.assert_array_equal(filed[begin:end], array[begin:end] if begin < end else [])
+
+
+def test_a_corpus_is_made_without_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*given: Any, **named: Any) -> None:
+        raise AssertionError("mapped")
+
+    monkeypatch.setattr(np, "memmap", refused)
+    assert build(tmp_path / "corpus").tokens == len(TEXT)

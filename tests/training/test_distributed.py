@@ -522,3 +522,23 @@ def test_who_is_left_alone_is_not_waited_with(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(process_group, "COMING", timedelta(seconds=1))
     with pytest.raises(LostRankError, match="not all processes have come"):
         join()
+
+
+def test_all_stop_and_agree_where_one_is_abandoned(
+    make_corpus: Any, tiny_config: Any, nonsense: Any
+) -> None:
+    config = tiny_config(model={"dropout": 0.0})
+    corpus, worlds = make_corpus(nonsense(500)), Threads(2)
+    trainers = [Trainer(config, corpus) for _ in range(2)]
+
+    class Abandoning(_Bystander):
+        def stepped(self, trainer: Trainer, loss: float) -> None:
+            worlds.abandoned = trainer.done == 3
+
+    def fit() -> tuple[int, bool]:
+        trainer = trainers[worlds.rank]
+        trainer.world = worlds
+        trainer.fit(Abandoning())
+        return trainer.done, trainer.was_stopped
+
+    assert worlds.run(fit) == [(3, True)] * 2

@@ -22,7 +22,7 @@ ORDER = [
     "model.shapes", "model.extension", "model.arithmetic",
     "data.inputs",
     "run", "course",
-    "model.device", "model.cells", "model.recurrence", "model.network",
+    "model.device", "model.cells", "model.recurrence", "model.network", "model.packed",
     "evaluation.metrics", "training.resume_point", "evaluation.advice", "evaluation.baselines",
     "card", "listing", "evaluation.single_pass",
     "evaluation.evaluator", "evaluation.duration", "evaluation.dynamic", "evaluation.texts",

@@ -1,7 +1,6 @@
 """One deterministic pass of a model over a text: every token after the first scored."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from charlm.data.vocab import UNK_ID, Ids, Vocab
 from charlm.errors import DataError
 from charlm.evaluation.metrics import Score
 from charlm.evaluation.single_pass import SHORTEST_STREAM, OnScored, SinglePass, Together
+from charlm.model.device import rounding
 from charlm.model.network import CharLM
 
 STREAMS = 64
@@ -47,7 +47,8 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), _in_float32():
+        # A GPU would round to eleven bits for speed: too little for a state to settle.
+        with torch.inference_mode(), rounding("ieee", model.head.weight.device):
             shared = streams > 1 or together is not None
             sums = single_pass.side_by_side(streams, together) if shared else None
             if sums is None:
@@ -57,11 +58,6 @@ def evaluate(
     finally:
         model.train(was_training)
     return score_of(float(sums[0]), float(sums[1]), ids, vocab)
-
-
-def _in_float32() -> AbstractContextManager[None]:
-    """cuDNN would round to ten bits for speed: too little for a state to settle."""
-    return torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False)
 
 
 def score_of(nats: float, unknown_nats: float, ids: Ids, vocab: Vocab) -> Score:
@@ -138,7 +134,9 @@ def _masked_losses(
 ) -> npt.NDArray[np.float64]:
     """The nats of each token of texts (T, B) that is masked."""
     device = model.head.weight.device
-    logits, _ = model(torch.from_numpy(np.where(mask, model.vocab_size, texts)).to(device))
+    read = torch.from_numpy(np.where(mask, model.vocab_size, texts)).to(device)
+    with rounding("ieee", device):
+        logits, _ = model(read)
     # Not every device has double precision: first to one that has.
     chosen = logits[torch.from_numpy(mask).to(device)].cpu().double()
     losses = F.cross_entropy(chosen, torch.from_numpy(texts[mask]), reduction="none")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from torch import nn
 from charlm.errors import UsageError
 
 LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+# NVIDIA's GPUs that know TF32, from Ampere on.
+TF32_CAPABILITY = (8, 0)
 
 
 def devices() -> list[str]:
@@ -57,10 +60,41 @@ def pick_device(name: str) -> torch.device:
 
 
 def in_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Where matrix products take numbers of this precision; float32 is how they come."""
+    """Where matrix products take numbers of this precision; float32 is how they come.
+
+    Of cuDNN's layers that is not true (`packed.py`).
+    """
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, getattr(torch, precision))
+
+
+@contextmanager
+def rounding(products: str, device: torch.device) -> Iterator[None]:
+    """Where an NVIDIA GPU takes numbers of float32 as they are to be multiplied ("ieee"), or rounds
+    them to eleven bits ("tf32"), which is several times as fast, where it knows how to; in layers
+    as elsewhere. Left to itself torch rounds in some products and not in others.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    places: tuple[Any, ...] = (torch.backends.cudnn.rnn, torch.backends.cuda.matmul)
+    before = [place.fp32_precision for place in places]
+    try:
+        for place in places:
+            place.fp32_precision = products
+        yield
+    finally:
+        for place, products in zip(places, before, strict=True):
+            place.fp32_precision = products
+
+
+def training_products(precision: str, device: torch.device) -> str:
+    """What training multiplies in on a GPU, in words: float32, TF32 (see `rounding`), bfloat16."""
+    if precision != "float32":
+        return precision
+    rounds = not torch.version.hip and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
+    return "TF32" if rounds else precision
 
 
 @cache
@@ -68,20 +102,32 @@ def trains_in(precision: str, device: torch.device, rnn_type: str) -> bool:
     """Whether layers of this kind can be trained in this precision there.
 
     A small one is: oneDNN has no LSTM in bfloat16 for many processors, whatever they say of
-    themselves, and cuDNN's layers are given float16 where bfloat16 was asked for.
+    themselves. On a GPU its weights are in it, as in training (`packed.py`).
     """
     if precision == "float32":
         return True
+    kind: torch.dtype = getattr(torch, precision)
     try:
         with torch.random.fork_rng(devices=[]):
-            layer = LAYERS[rnn_type](8, 8).to(device)
+            layer, inputs = LAYERS[rnn_type](8, 8).to(device), torch.zeros(4, 2, 8, device=device)
         with computing(threads=1):
-            with in_precision(precision, device):
-                outputs, _ = layer(torch.zeros(4, 2, 8, device=device))
+            if device.type == "cuda":
+                outputs, _ = layer.to(kind)(inputs.to(kind))
+            else:
+                with in_precision(precision, device):
+                    outputs, _ = layer(inputs)
             outputs.float().sum().backward()
     except RuntimeError:
         return False
-    return outputs.dtype in (torch.float32, getattr(torch, precision))
+    return outputs.dtype in (torch.float32, kind)
+
+
+def gpu_in_words(device: torch.device, precision: str) -> str:
+    """NVIDIA H200, cuDNN 9.13.0: products in TF32"""
+    number = cudnn_version()
+    version = f"{number // 10_000}.{number // 100 % 100}.{number % 100}"
+    products = training_products(precision, device)
+    return f"{torch.cuda.get_device_name(device)}, cuDNN {version}: products in {products}"
 
 
 def check_precision(precision: str, device: torch.device, rnn_type: str) -> None:
@@ -153,13 +199,23 @@ def _flushes_denormals() -> bool:
 
 def conditions(device: torch.device) -> dict[str, str | int]:
     """All that decides in which order, and so to which last digit, numbers are added up."""
-    return {
+    found: dict[str, str | int] = {
         "torch": torch.__version__,
         "processor": processor(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": device.type,
     }
+    if device.type == "cuda":
+        found["device"] = torch.cuda.get_device_name(device)
+        found["cuDNN"] = cudnn_version()
+        found["products of float32 in"] = training_products("float32", device)
+    return found
+
+
+def cudnn_version() -> int:
+    """91300 for 9.13.0; 0 where there is none."""
+    return torch.backends.cudnn.version() or 0  # type: ignore[no-untyped-call]
 
 
 @cache

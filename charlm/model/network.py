@@ -25,6 +25,7 @@ from charlm.model.shapes import frozen_by, input_symbols
 from charlm.run import Run
 
 Cells = dict[str, Callable[..., nn.Module]]
+Layers = Callable[[Tensor, State | None], tuple[Tensor, State]]
 
 # By `model.implementation`; one interface and the same parameters in both.
 IMPLEMENTATIONS: dict[str, Cells] = {
@@ -63,9 +64,15 @@ class CharLM(nn.Module):
         outputs, state = self.read(ids, state)
         return self.head(with_dropout(outputs, self.draw_dropout(ids.shape[1]))), state
 
-    def read(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """What the head gets, (T, B, H), or 2*H of a bidirectional one; and the state."""
-        return self._recur(self._inputs(ids), state)
+    def read(
+        self, ids: Tensor, state: State | None = None, layers: Layers | None = None
+    ) -> tuple[Tensor, State]:
+        """What the head gets, (T, B, H), or 2*H of a bidirectional one; and the state.
+
+        layers: what stands in for the model's own, where that is (`packed.py`).
+        """
+        inputs = self._inputs(ids)
+        return self._recur(inputs, state) if layers is None else layers(inputs, state)
 
     def _recur(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
         if not self.config.proj_size:

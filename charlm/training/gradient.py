@@ -17,8 +17,9 @@ from charlm.config import Config
 from charlm.data.batches import Batch
 from charlm.errors import OutOfMemoryError, is_out_of_memory
 from charlm.model.cells import State
-from charlm.model.device import in_precision
+from charlm.model.device import in_precision, rounding
 from charlm.model.network import CharLM, carry, join_states, map_state, with_dropout
+from charlm.model.packed import packed_for
 from charlm.training.distributed import Alone, World
 from charlm.training.losses import Counts, make_loss
 
@@ -45,6 +46,10 @@ class Gradient:
         self.model, self.config = model, config
         self.parts = config.training.parts
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._layers = packed_for(model, config.training.precision)
+        copies = self._layers.copies if self._layers else {}
+        # What autograd follows in place of the parameters.
+        self._followed = [copies.get(p, p) for p in self._parameters]
         self._workers: ThreadPoolExecutor | None = None
         if self.parts > 1 and self._device.type == "cpu":
             self._workers = _workers(min(self.parts, torch.get_num_threads()))
@@ -77,7 +82,9 @@ class Gradient:
     ) -> tuple[float, Sequence[State]]:
         """The nats of this process's streams, and the states that they are left in."""
         nats, states = 0.0, []
-        with self._chance(step):
+        if self._layers:
+            self._layers.take()
+        with self._chance(step), rounding("tf32", self._device):
             # Drawn here, in one order, whichever part is the first to be at work.
             dropout = self.model.draw_dropout(batch.inputs.shape[1])
             symbols = self._loss.drawn(batch.targets, step)
@@ -180,9 +187,11 @@ class Gradient:
             dropout = dropout[:, columns]
         with in_precision(self.config.training.precision, inputs.device):
             carried = self._carried(state, batch.carried, columns)
-            outputs, after = self.model.read(inputs, carried)
+            outputs, after = self.model.read(inputs, carried, self._layers)
             loss = self._loss(with_dropout(outputs, dropout), targets, symbols) / batch.predicted
-        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        gradients = torch.autograd.grad(loss, self._followed, allow_unused=True)
+        if self._layers:
+            gradients = tuple(g if g is None else g.float() for g in gradients)
         # Cut from its past at once: a state that kept the graph would keep its memory too.
         return loss.item(), gradients, map_state(after, lambda part: part.detach().float())
 

@@ -13,7 +13,14 @@ from charlm.config import Config
 from charlm.data.record import about_text, corpus_record
 from charlm.errors import LostRankError, ModelError, Stopped, typed
 from charlm.evaluation.advice import advice
-from charlm.model.device import computing, conditions, pick_device, trains_in, usable_cores
+from charlm.model.device import (
+    computing,
+    conditions,
+    gpu_in_words,
+    pick_device,
+    trains_in,
+    usable_cores,
+)
 from charlm.run import (
     CHECKPOINTS,
     CONFIG,
@@ -109,6 +116,9 @@ def _fit(trainer: Trainer, recorder: Recorder, world: World, signals: StopSignal
         recorder.progress.note(
             f"{world.size} processes, {each} thread{'s' * (each > 1)} each{idle}"
         )
+    if trainer.device.type == "cuda":
+        precision = trainer.config.training.precision
+        recorder.progress.note(gpu_in_words(trainer.device, precision))
     lead(world, recorder.run, trainer)
     trainer.fit(recorder, lambda: signals.received is not None)
     world.training = False

@@ -20,12 +20,15 @@ from charlm.model.device import (
     conditions,
     devices,
     failure,
+    gpu_in_words,
     pick_device,
+    rounding,
+    training_products,
     trains_in,
     usable_cores,
 )
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +109,65 @@ def test_a_precision_that_fails_or_turns_out_another_is_none(
         "training.precision bfloat16: torch cannot train an LSTM in it on this machine's cpu; "
         "leave it out, or take float32"
     )
+
+
+def test_of_a_gpu_layers_with_weights_in_the_precision_are_tried_and_no_autocast(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which would give them float16."""
+    tried: list[Any] = []
+
+    class OnGpu(nn.GRU):
+        def to(self, *where: Any) -> Any:
+            tried.extend(where)
+            return self if where == (CUDA,) else super().to(*where)
+
+        def forward(self, x: torch.Tensor) -> Any:  # type: ignore[override]
+            assert not torch.is_autocast_enabled("cpu")
+            tried.append(x.dtype)
+            return super().forward(x)
+
+    zeros = torch.zeros
+    monkeypatch.setitem(LAYERS, "gru", OnGpu)
+    monkeypatch.setattr(torch, "zeros", lambda *size, device, **kind: zeros(*size, **kind))
+    assert trains_in("bfloat16", CUDA, "gru")
+    assert tried == [CUDA, torch.bfloat16, torch.bfloat16]
+
+
+def test_how_a_gpu_rounds_is_said_of_all_products_and_is_as_before_after_the_block() -> None:
+    def found() -> tuple[str, str]:
+        return torch.backends.cudnn.rnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+
+    before = found()
+    for products in ("ieee", "tf32"):
+        with rounding(products, CPU):
+            assert found() == before
+        with rounding(products, CUDA):
+            assert found() == (products, products)
+            # As evaluating within training is; and an older way to ask has no complaint after it.
+            with rounding("ieee", CUDA):
+                assert found() == ("ieee", "ieee")
+            assert found() == (products, products)
+        with pytest.raises(ZeroDivisionError), rounding(products, CUDA):
+            _ = 1 / 0
+        assert found() == before
+    assert isinstance(torch.backends.cudnn.allow_tf32, bool)
+
+
+@pytest.mark.parametrize(("capability", "products"), [((7, 5), "float32"), ((9, 0), "TF32")])
+def test_what_a_gpu_multiplies_in_is_a_condition_of_a_training(
+    capability: tuple[int, int], products: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A GPU")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91300)
+    assert training_products("float32", CUDA) == products
+    assert training_products("bfloat16", CUDA) == "bfloat16"
+    assert gpu_in_words(CUDA, "float32") == f"A GPU, cuDNN 9.13.0: products in {products}"
+    found = conditions(CUDA)
+    assert found.items() - conditions(CPU).items() == {
+        ("device", "A GPU"), ("cuDNN", 91300), ("products of float32 in", products)
+    }  # fmt: skip
 
 
 def test_threads_and_denormals_are_as_before_after_the_block() -> None:

@@ -11,6 +11,7 @@ import torch
 
 from charlm.data.batches import make_batches
 from charlm.data.corpus import Corpus
+from charlm.model import packed
 from charlm.model.device import trains_in
 from charlm.model.network import CharLM
 from charlm.training.gradient import Gradient
@@ -60,6 +61,53 @@ def test_bfloat16_gives_nearly_the_gradient_of_float32(
     for a, b in zip(exact, half, strict=True):
         assert b.dtype == torch.float32
         assert torch.linalg.vector_norm(a - b) < 0.05 * torch.linalg.vector_norm(a)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"rnn_type": "lstm", "num_layers": 2, "dropout": 0.3},
+        {"rnn_type": "gru", "tied": True, "embedding_size": 16},
+        {"rnn_type": "rnn", "embedding_size": 0, "num_layers": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_as_a_gpu_has_it_the_gradient_is_nearly_that_of_float32(
+    make_corpus: Callable[..., Corpus], tiny_config: Any, nonsense: Any,
+    monkeypatch: pytest.MonkeyPatch, model: dict[str, Any], precision: str,
+) -> None:  # fmt: skip
+    """The layers in copies of the weights; here on a CPU. They are made anew after each update."""
+    corpus = make_corpus(nonsense(2000))
+
+    def found(on_gpu: bool) -> tuple[float, list[torch.Tensor]]:
+        with monkeypatch.context() as patch:
+            if on_gpu:
+                patch.setattr(packed, "_on_cudnn", lambda rnn: True)
+                patch.setattr(packed, "_pack", lambda rnn: None)
+            training = {"precision": precision if on_gpu else "float32", "optimizer": "adamw"}
+            # What is dropped is another matter.
+            config = tiny_config(model={**model, "dropout": 0.0}, training=training)
+            torch.manual_seed(0)
+            network = CharLM(config.model, len(corpus.vocab))
+            network.rnn.dropout = model.get("dropout", 0.0) and 1e-12
+            gradient, batches = gradient_on(corpus, network, config), make_batches(config, corpus)
+            assert (gradient._layers is not None) == (
+                on_gpu and (precision == "bfloat16" or network.rnn.dropout > 0)
+            )
+            _, state = gradient(batches[0], None, 1)
+            OPTIMIZERS["adamw"](network, config.training).step(0.01)
+            nats, state = gradient(batches[1], state, 2)
+        states = state if isinstance(state, tuple) else (state,)
+        return nats, [*states, *(p.grad for p in network.parameters() if p.grad is not None)]
+
+    (nats, values), (exact, exact_values) = found(on_gpu=True), found(on_gpu=False)
+    wrong = 1e-4 if precision == "float32" else 0.05
+    assert nats == pytest.approx(exact, rel=wrong / 5)
+    assert len(values) == len(exact_values)
+    for a, b in zip(values, exact_values, strict=True):
+        assert a.dtype == torch.float32
+        assert torch.linalg.vector_norm(a - b) <= wrong * torch.linalg.vector_norm(b)
 
 
 def gradient_of(
@@ -133,17 +181,17 @@ def test_when_a_part_fails_no_other_is_still_at_work(
     gradient, read, at_work = gradient_on(corpus, network, config), network.read, []
     order = []
 
-    def short_of_memory(ids: torch.Tensor, state: Any) -> Any:
+    def short_of_memory(ids: torch.Tensor, *others: Any) -> Any:
         if threading.current_thread() is threading.main_thread():
             assert not at_work
-            return read(ids, state)
+            return read(ids, *others)
         order.append(len(order))
         if order[-1] == 0:
             raise MemoryError
         at_work.append(ids)
         time.sleep(0.2)
         at_work.pop()
-        return read(ids, state)
+        return read(ids, *others)
 
     monkeypatch.setattr(network, "read", short_of_memory)
     nats, _ = gradient(batch, None, 1)

@@ -40,6 +40,10 @@ class Batch:
     has_gaps: bool = True
 
     @property
+    def tokens(self) -> int:
+        return self.inputs.size
+
+    @property
     def predicted(self) -> int:
         """How many tokens are predicted."""
         if not self.has_gaps:  # a large batch takes a while to be looked at
@@ -53,6 +57,16 @@ Share = Callable[[int], slice]
 
 def all_of(streams: int) -> slice:
     return slice(0, streams)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a batch lies: `size` tokens from each of `starts` (B,) on, and the one after them.
+    carried: as a batch has it."""
+
+    starts: npt.NDArray[np.int64]
+    size: int
+    carried: npt.NDArray[np.float32]
 
 
 class Batches(Protocol):
@@ -107,12 +121,15 @@ class Streams:
         self._kept = lru_cache(maxsize=1)(self._draw_kept)
 
     def __getitem__(self, step: int) -> Batch:
+        return _batch(self._ids, self.place(step), self.share)
+
+    def place(self, step: int) -> Place:
         epoch, window = divmod(step, self.per_epoch)
         block, row = divmod(step, STEPS_TOGETHER)
         carried = self._kept(block)[row] if window else np.zeros(self._batch_size, np.float32)
         begin = window * self._seq_len
         size = min(self._seq_len, self._length - begin)
-        return _batch(self._ids, self._starts(epoch) + begin, size, carried, self.share)
+        return Place(self._starts(epoch) + begin, size, carried)
 
     def _draw_starts(self, epoch: int) -> npt.NDArray[np.int64]:
         """Where the streams of an epoch begin, (B,)."""
@@ -150,12 +167,14 @@ class Windows:
         self._starts = lru_cache(maxsize=1)(self._draw_starts)
 
     def __getitem__(self, step: int) -> Batch:
+        return _batch(self._ids, self.place(step), self.share)
+
+    def place(self, step: int) -> Place:
         epoch, place = divmod(step, self.per_epoch)
         block, row = divmod(place, STEPS_TOGETHER)
         begin = row * self._batch_size
         starts = self._starts(epoch, block)[begin : begin + self._batch_size]
-        carried = np.zeros(len(starts), np.float32)
-        return _batch(self._ids, starts, self._seq_len, carried, self.share)
+        return Place(starts, self._seq_len, np.zeros(len(starts), np.float32))
 
     def _draw_order(self, epoch: int) -> tuple[Shuffle, int]:
         """The order of an epoch's windows, and where the first of them begins."""
@@ -273,16 +292,10 @@ def quick_to_cut(ids: Ids | ShardedIds) -> Ids | ShardedIds:
     return ids if isinstance(ids, ShardedIds) else np.asarray(ids)
 
 
-def _batch(
-    ids: Ids | ShardedIds,
-    starts: npt.NDArray[np.int64],
-    size: int,
-    carried: npt.NDArray[np.float32],
-    share: Share,
-) -> Batch:
-    """The windows of `size` tokens that begin at `starts`, one a stream; of a share of them."""
-    own = share(len(starts))
-    tokens = np.zeros((size + 1, len(starts)), np.int64)
-    if len(begins := starts[own].tolist()):
-        tokens[:, own] = np.stack([ids[begin : begin + size + 1] for begin in begins], axis=1)
-    return Batch(tokens[:-1], tokens[1:], carried, has_gaps=False)
+def _batch(ids: Ids | ShardedIds, place: Place, share: Share) -> Batch:
+    """The windows of a place, one a stream; of a share of them."""
+    own, length = share(len(place.starts)), place.size + 1
+    tokens = np.zeros((length, len(place.starts)), np.int64)
+    if len(begins := place.starts[own].tolist()):
+        tokens[:, own] = np.stack([ids[begin : begin + length] for begin in begins], axis=1)
+    return Batch(tokens[:-1], tokens[1:], place.carried, has_gaps=False)

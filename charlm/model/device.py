@@ -122,6 +122,17 @@ def trains_in(precision: str, device: torch.device, rnn_type: str) -> bool:
     return outputs.dtype in (torch.float32, kind)
 
 
+def works_on(device: torch.device) -> bool:
+    """Whether a device still works while the program goes on: to read from it is to wait for it."""
+    return device.type == "cuda"
+
+
+def wait_for(device: torch.device) -> None:
+    """Until a device has done all that it was given."""
+    if works_on(device):
+        torch.cuda.synchronize(device)
+
+
 def gpu_in_words(device: torch.device, precision: str) -> str:
     """NVIDIA H200, cuDNN 9.13.0: products in TF32"""
     number = cudnn_version()

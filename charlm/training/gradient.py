@@ -14,21 +14,28 @@ import torch
 from torch import Tensor
 
 from charlm.config import Config
-from charlm.data.batches import Batch
+from charlm.data.batches import Batch as HostBatch
 from charlm.errors import OutOfMemoryError, is_out_of_memory
 from charlm.model.cells import State
-from charlm.model.device import in_precision, rounding
+from charlm.model.device import in_precision, rounding, works_on
 from charlm.model.network import CharLM, carry, join_states, map_state, with_dropout
 from charlm.model.packed import packed_for
 from charlm.training.distributed import Alone, World
 from charlm.training.losses import Counts, make_loss
+from charlm.training.resident import ResidentBatch, sent
 
+Batch = HostBatch | ResidentBatch
+# A number on a GPU is left there.
+Nats = float | Tensor
 # Nats, the gradient of each parameter, the state after.
-Part = tuple[float, Sequence[Tensor | None], State]
+Part = tuple[Nats, Sequence[Tensor | None], State]
 
 
 class Gradient:
     """`nats, state = gradient(batch, state, step)`: the mean loss, and the state after the batch.
+
+    waits: whether the loss is a number by then, or still to be reckoned by a GPU. Of several
+    processes, each waits: what is lost with one of them must be noticed before the GPUs meet.
 
     The gradient is left with the model's parameters, in place of what is there. The streams are
     taken in `parts`, and what they give is added up in their order; as many as
@@ -54,7 +61,7 @@ class Gradient:
         if self.parts > 1 and self._device.type == "cpu":
             self._workers = _workers(min(self.parts, torch.get_num_threads()))
 
-    def __call__(self, batch: Batch, state: State | None, step: int) -> tuple[float, State]:
+    def __call__(self, batch: Batch, state: State | None, step: int) -> tuple[Nats, State]:
         """Raises OutOfMemoryError, naming `step`, where not even one stream can be held."""
         while True:
             self.model.zero_grad()
@@ -69,6 +76,8 @@ class Gradient:
             if self._workers:
                 self._workers = None
                 continue
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()  # pieces of it, each too small
             self.parts *= 2
             if self.parts > len(self._columns(batch)):
                 raise OutOfMemoryError(
@@ -79,22 +88,23 @@ class Gradient:
 
     def _of_parts(
         self, batch: Batch, state: State | None, step: int
-    ) -> tuple[float, Sequence[State]]:
+    ) -> tuple[Nats, Sequence[State]]:
         """The nats of this process's streams, and the states that they are left in."""
-        nats, states = 0.0, []
+        nats: Nats = 0.0
+        states: list[State] = []
         if self._layers:
             self._layers.take()
         with self._chance(step), rounding("tf32", self._device):
             # Drawn here, in one order, whichever part is the first to be at work.
             dropout = self.model.draw_dropout(batch.inputs.shape[1])
-            symbols = self._loss.drawn(batch.targets, step)
+            symbols = self._drawn(batch, step)
             if self.world.size > 1:
                 self._seed(step, 1 + self.world.rank)  # between layers, each drops its own
             for its_nats, gradients, after in self._map(
                 lambda columns: self._part(batch, state, dropout, symbols, columns),
                 self._columns(batch),
             ):
-                nats += its_nats
+                nats = nats + its_nats
                 states.append(after)
                 self._add(gradients)
         return nats, states
@@ -114,7 +124,14 @@ class Gradient:
         seed = (self.config.training.seed, *place)
         torch.manual_seed(int(np.random.default_rng(seed).integers(1 << 63)))
 
-    def _of_all(self, batch: Batch, nats: float, states: Sequence[State]) -> tuple[float, State]:
+    def _drawn(self, batch: Batch, step: int) -> Tensor | None:
+        """The symbols that a step is scored against; None for all."""
+        if isinstance(batch, ResidentBatch):
+            return None
+        symbols = self._loss.drawn(batch.targets, step)
+        return None if symbols is None else sent(symbols.numpy(), self._device)
+
+    def _of_all(self, batch: Batch, nats: Nats, states: Sequence[State]) -> tuple[Nats, State]:
         """The sums over all processes, of nats and gradients; the state, of this one's streams
         alone: see `together`."""
         if self.world.size == 1:
@@ -132,7 +149,7 @@ class Gradient:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         # Figures first: one that is lost is missed there, and not inside a GPU's own exchange.
-        [nats] = self.world.total([nats])
+        [nats] = self.world.total([float(nats)])
         self.world.add_up([p.grad for p in self._parameters if p.grad is not None])
         return nats, whole[0] if len(whole) == 1 else (whole[0], whole[1])
 
@@ -193,7 +210,8 @@ class Gradient:
         if self._layers:
             gradients = tuple(g if g is None else g.float() for g in gradients)
         # Cut from its past at once: a state that kept the graph would keep its memory too.
-        return loss.item(), gradients, map_state(after, lambda part: part.detach().float())
+        nats = loss.item() if self.waits else loss.detach()
+        return nats, gradients, map_state(after, lambda part: part.detach().float())
 
     def _carried(
         self, state: State | None, carried: npt.NDArray[np.float32], columns: slice
@@ -206,17 +224,18 @@ class Gradient:
             state = map_state(state, lambda part: part[:, columns].contiguous())
         if carried.all():
             return state
-        return carry(state, self._on_device(carried[columns]))
+        return carry(state, sent(carried[columns], self._device))
 
     @property
     def _device(self) -> torch.device:
         return self.model.head.weight.device
 
-    def _on_device(self, array: npt.NDArray[np.generic]) -> Tensor:
-        # CUDA has read such an array before the call returns; another device might read it after
-        # its memory was given away.
-        cuda = self._device.type == "cuda"
-        return torch.from_numpy(array).to(self._device, non_blocking=cuda)
+    @property
+    def waits(self) -> bool:
+        return self.world.size > 1 or not works_on(self._device)
+
+    def _on_device(self, ids: npt.NDArray[np.int64] | Tensor) -> Tensor:
+        return ids if isinstance(ids, Tensor) else sent(ids, self._device)
 
 
 def _workers(number: int) -> ThreadPoolExecutor:

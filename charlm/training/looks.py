@@ -20,6 +20,8 @@ LEAST_LOOKS = 3
 LAST_SHARE = 1 / 3
 # Round numbers, which are told to people.
 SIZES = (100_000, 50_000, 20_000, 10_000, 5_000, 2_000)
+# Lines in metrics.jsonl for the training loss, however long the training.
+LOSS_LINES = 200
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,8 @@ def looks_in(total_steps: int, look_steps: float) -> int:
 def look_steps(tokens: int, tokens_per_step: int) -> float:
     """What scoring `tokens` tokens costs, in training steps."""
     return SCORING_COST * tokens / tokens_per_step
+
+
+def is_logged(step: int, total: int) -> bool:
+    """Whether the loss of a step is logged: LOSS_LINES times, or each, where they are fewer."""
+    return step % max(1, total // LOSS_LINES) == 0

@@ -15,6 +15,7 @@ from charlm.config import TrainingConfig
 class Optimizer(Protocol):
     """What `step` does to the parameters, by their gradients. Those without one are left alone.
 
+    skip: (), on the device: 1 where all are to be, however the gradients are; 0 where not.
     state: what its next step needs to know of a parameter, by its place in `parameters`; of which
     `state_shapes` tells the names and sizes (a number's is (1,)).
 
@@ -25,7 +26,7 @@ class Optimizer(Protocol):
     parameters: list[Tensor]
     state: dict[int, dict[str, Tensor]]
 
-    def step(self, rate: float) -> None: ...
+    def step(self, rate: float, skip: Tensor | None = None) -> None: ...
     def state_shapes(self, place: int) -> dict[str, tuple[int, ...]]: ...
 
 
@@ -50,19 +51,20 @@ class AdamW:
         self._config = config
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
+    def step(self, rate: float, skip: Tensor | None = None) -> None:
         decaying = [i for i, p in enumerate(self.parameters) if p.ndim > 1]
         others = [i for i, p in enumerate(self.parameters) if p.ndim <= 1]
         for places, decay in ((decaying, self._config.weight_decay), (others, 0.0)):
-            self._step([i for i in places if self.parameters[i].grad is not None], rate, decay)
+            places = [i for i in places if self.parameters[i].grad is not None]
+            self._step(places, rate, decay, skip)
 
-    def _step(self, places: list[int], rate: float, decay: float) -> None:
+    def _step(self, places: list[int], rate: float, decay: float, skip: Tensor | None) -> None:
         gradients = [g for i in places if (g := self.parameters[i].grad) is not None]
-        self._apply([self.parameters[i] for i in places], gradients, places, rate, decay)
+        self._apply([self.parameters[i] for i in places], gradients, places, rate, decay, skip)
 
     def _apply(
         self, parameters: list[Tensor], gradients: list[Tensor], places: list[int], rate: float,
-        decay: float,
+        decay: float, skip: Tensor | None,
     ) -> None:  # fmt: skip
         """A step of these parameters by these gradients, with the state of those at `places`."""
         state = [self._state(i) for i in places]
@@ -72,7 +74,7 @@ class AdamW:
         adamw(
             parameters, gradients, means, squares, [], steps,
             fused=True,  # one pass over all parameters, where the default makes a dozen
-            amsgrad=False, maximize=False, eps=1e-8, lr=rate, weight_decay=decay,
+            found_inf=skip, amsgrad=False, maximize=False, eps=1e-8, lr=rate, weight_decay=decay,
             beta1=self._config.beta1, beta2=self._config.beta2,
         )  # fmt: skip
 
@@ -109,6 +111,10 @@ class SOAP(AdamW):
     of it, for both sides, would cost more than it gives.
     """
 
+    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+        super().__init__(model, config)
+        self._numbers: dict[int, tuple[dict[str, Tensor], int]] = {}
+
     def state_shapes(self, place: int) -> dict[str, tuple[int, ...]]:
         shapes, block = super().state_shapes(place), _block(self.parameters[place])
         if block:
@@ -116,39 +122,53 @@ class SOAP(AdamW):
             shapes |= {"gram": square, "basis": square}
         return shapes
 
-    def _step(self, places: list[int], rate: float, decay: float) -> None:
+    def _step(self, places: list[int], rate: float, decay: float, skip: Tensor | None) -> None:
         plain = [i for i in places if not _block(self.parameters[i])]
-        super()._step(plain, rate, decay)
+        super()._step(plain, rate, decay, skip)
         for i in places:
             gradient = self.parameters[i].grad
             if i not in plain and gradient is not None:
-                self._step_turned(i, gradient, rate, decay)
+                self._step_turned(i, gradient, rate, decay, skip)
 
-    def _step_turned(self, place: int, gradient: Tensor, rate: float, decay: float) -> None:
+    def _step_turned(
+        self, place: int, gradient: Tensor, rate: float, decay: float, skip: Tensor | None
+    ) -> None:
         parameter, state = self.parameters[place], self._state(place)
-        blocks = _blocks(gradient)
+        blocks, made = _blocks(gradient), 1.0 if skip is None else 1.0 - skip
+        if skip is not None:
+            blocks = blocks.where(skip == 0, 0.0)
         if "basis" not in state:
             state["gram"] = blocks.mT @ blocks
-            state["basis"] = _on_cpu(lambda gram: torch.linalg.eigh(gram)[1], state["gram"])
+            state["basis"] = _decomposed(lambda gram: torch.linalg.eigh(gram)[1], state["gram"])
         basis, turned = state["basis"], torch.zeros_like(parameter)
-        self._apply([turned], [_whole(blocks @ basis)], [place], rate, 0.0)
-        parameter.mul_(1 - rate * decay).add_(_whole(_blocks(turned) @ basis.mT))
-        step = int(state["step"].item())
+        self._apply([turned], [_whole(blocks @ basis)], [place], rate, 0.0, skip)
+        parameter.mul_(1 - rate * decay * made).add_(_whole(_blocks(turned) @ basis.mT))
+        step = self._number(place)
         if step % LOOK_EVERY == 0:
             # The mean of the first looks: the one gradient that the basis began with is no guide.
             share = max(LOOK, 1 / (1 + step // LOOK_EVERY))
-            state["gram"].lerp_(blocks.mT @ blocks, share)
+            state["gram"].lerp_(blocks.mT @ blocks, share * made)
         if step % TURN_EVERY == 0 or step.bit_count() == 1:  # often, at first: at 1, 2, 4, 8, …
             # Towards the eigenvectors by the power method, from those before.
             product = state["gram"] @ basis
-            state["basis"] = _on_cpu(lambda product: torch.linalg.qr(product)[0], product)
+            state["basis"] = _decomposed(lambda product: torch.linalg.qr(product)[0], product)
             change = basis.mT @ state["basis"]
             state["exp_avg"].copy_(_whole(_blocks(state["exp_avg"]) @ change))
 
+    def _number(self, place: int) -> int:
+        """Of the step of a parameter, as its state has it: read once, since reading may be waiting,
+        and counted from there on."""
+        state = self.state[place]
+        of, number = self._numbers.get(place, (None, 0))
+        number = number + 1 if of is state else int(state["step"].item())
+        self._numbers[place] = state, number
+        return number
 
-def _on_cpu(decompose: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
-    """Rare and small, and not every device can."""
-    return decompose(matrix.cpu()).to(matrix.device).contiguous()
+
+def _decomposed(decompose: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
+    """Rare and small; CUDA's GPUs can, and then nobody waits for them, others perhaps cannot."""
+    here = matrix if matrix.device.type == "cuda" else matrix.cpu()
+    return decompose(here).to(matrix.device).contiguous()
 
 
 def _block(parameter: Tensor) -> int:
@@ -180,10 +200,11 @@ class SGD:
         self.state: dict[int, dict[str, Tensor]] = {}
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
+    def step(self, rate: float, skip: Tensor | None = None) -> None:
         for p in self.parameters:
             if p.grad is not None:
-                p.add_(p.grad, alpha=-rate)
+                gradient = p.grad if skip is None else p.grad.where(skip == 0, 0.0)
+                p.add_(gradient, alpha=-rate)
 
     def state_shapes(self, place: int) -> dict[str, tuple[int, ...]]:
         return {}
@@ -222,4 +243,13 @@ def clip(model: nn.Module, largest_norm: float) -> float:
     if largest_norm and norm > largest_norm:
         for gradient in gradients:
             gradient.mul_(largest_norm / norm)
+    return norm
+
+
+def clip_on_device(model: nn.Module, largest_norm: float) -> Tensor:
+    """The same, where to read the norm would be to wait for it."""
+    parameters = [p for p in model.parameters() if p.grad is not None]
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if largest_norm:
+        nn.utils.clip_grads_with_norm_(parameters, largest_norm, norm)
     return norm

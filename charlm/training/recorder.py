@@ -15,13 +15,11 @@ from charlm.run import MODEL, train_perplexity_name
 from charlm.storage.tensors import Arrays, read_tensors
 from charlm.training.checkpoint import save_checkpoint, save_model
 from charlm.training.logs import Logs
+from charlm.training.looks import is_logged
 from charlm.training.reports import Reports, Stretch
 from charlm.training.resume_point import ResumePoint
 from charlm.training.samples import sample
 from charlm.training.trainer import Trainer
-
-# Lines in metrics.jsonl for the training loss, however long the training.
-LOSS_LINES = 200
 
 
 class Recorder:
@@ -72,7 +70,7 @@ class Recorder:
 
     def stepped(self, trainer: Trainer, loss: float) -> None:
         self.progress.step(trainer.done, trainer.limit.total, loss)
-        if trainer.done % max(1, trainer.limit.total // LOSS_LINES) == 0:
+        if is_logged(trainer.done, trainer.limit.total):
             self._append_metrics(trainer, {"train_loss": loss, "rate": trainer.rate})
 
     def warned(self, message: str) -> None:

@@ -11,12 +11,12 @@ import torch
 from charlm.config import Config
 from charlm.data.batches import Batch
 from charlm.errors import OutOfMemoryError
-from charlm.model.device import computing, pick_device, trains_in
+from charlm.model.device import computing, pick_device, trains_in, wait_for
 from charlm.model.network import CharLM, freeze
 from charlm.model.shapes import parameters
 from charlm.training.gradient import Gradient
 from charlm.training.memory import fits
-from charlm.training.optim import OPTIMIZERS, clip
+from charlm.training.optim import OPTIMIZERS, clip, clip_on_device
 
 Measure = Callable[[Config], float | None]
 
@@ -74,7 +74,8 @@ class Speed:
         with computing(training.threads), torch.random.fork_rng(devices=[]):
             # The first weights do not matter, and orthogonal ones take longer than a step.
             shape = replace(config.model, init="torch")
-            model = CharLM(shape, self._vocab_size).to(pick_device(training.device))
+            device = pick_device(training.device)
+            model = CharLM(shape, self._vocab_size).to(device)
             freeze(model, training.freeze)
             model.train()
             gradient = Gradient(model, config, np.ceil(1000 * shares).astype(np.int64))
@@ -83,8 +84,9 @@ class Speed:
             def step() -> float:
                 started = self._now()
                 gradient(batch, None, len(taken))
-                clip(model, training.grad_clip)
+                (clip if gradient.waits else clip_on_device)(model, training.grad_clip)
                 optimizer.step(training.lr)
+                wait_for(device)
                 return self._now() - started
 
             taken: list[float] = []

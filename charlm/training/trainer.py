@@ -8,20 +8,21 @@ from typing import Any, Protocol
 import torch
 
 from charlm.config import Config
-from charlm.data.batches import Batch, make_batches
 from charlm.data.corpus import Corpus
-from charlm.errors import DivergedError
 from charlm.evaluation.metrics import Score
 from charlm.model.cells import State
 from charlm.model.device import check_precision, conditions, pick_device
 from charlm.model.network import CharLM, freeze, other_weights
 from charlm.training.distributed import World
 from charlm.training.frequencies import counts_of, log_frequencies
-from charlm.training.gradient import Gradient
+from charlm.training.gradient import Batch, Gradient
 from charlm.training.last_epoch import LastEpoch
 from charlm.training.limits import limits_of, make_limit
+from charlm.training.looks import is_logged
 from charlm.training.memory import check_memory
-from charlm.training.optim import OPTIMIZERS, clip, learning_rate
+from charlm.training.optim import OPTIMIZERS, clip, clip_on_device, learning_rate
+from charlm.training.outcomes import Outcome, Outcomes
+from charlm.training.resident import batches_for
 from charlm.training.resume_point import ResumePoint
 from charlm.training.together import together
 from charlm.training.validator import Best, Validator
@@ -88,7 +89,7 @@ class Trainer:
                 self.model.head.bias.copy_(torch.from_numpy(log_frequencies(counts)))
         self.optimizer = OPTIMIZERS[settings.optimizer](self.model, settings)
         self.gradient = Gradient(self.model, config, counts)
-        self.batches = make_batches(config, corpus)
+        self.batches = batches_for(config, corpus, self.device)
         self.validator = Validator(config, corpus)
         self.was_stopped = False
         self.done = self.tokens = 0
@@ -96,7 +97,8 @@ class Trainer:
         self.best = Best()
         self.last_milestone = self.last_validation = 0
         self.last_epoch = LastEpoch(self.batches.per_epoch)
-        self.tokens_per_step = self.batches[0].inputs.size
+        self.outcomes = Outcomes(settings, self.last_epoch, self.device)
+        self.tokens_per_step = self.batches[0].tokens
         started = time.perf_counter() if started is None else started
         costs = self.validator.look_costs(self.model, self.tokens_per_step, started, before)
         self.limit = make_limit(
@@ -114,24 +116,22 @@ class Trainer:
         if not self.config.training.is_sampled(len(self.corpus.vocab)):  # by all that comes in it
             self.batches.share = world.share
 
-    def step(self, batch: Batch) -> float:
-        """One update of the weights; the loss before it, in nats per token.
+    def step(self, batch: Batch) -> float | None:
+        """One update of the weights; the loss before it, in nats per token, or None where a GPU is
+        still at it: then `outcomes` are to be read.
 
-        Raises DivergedError, the weights untouched, if the gradient is not finite.
+        Raises DivergedError, now or then, the weights untouched, if the gradient is not finite.
         """
         nats, state = self.gradient(batch, self.state, self.done + 1)
-        norm = clip(self.model, self.config.training.grad_clip)
-        if not math.isfinite(norm):
-            raise DivergedError(
-                f"the gradient became {norm} at step {self.done + 1}: lower --lr "
-                f"({self.config.training.lr:g}) or --grad-clip"
-            )
-        self.optimizer.step(self.rate)
+        clipped = clip if self.gradient.waits else clip_on_device
+        norm = clipped(self.model, self.config.training.grad_clip)
+        loss = self.outcomes.take(Outcome(self.done + 1, nats, norm, batch.predicted))
+        self.optimizer.step(self.rate, self.outcomes.skip)
         self.state = state
         self.done += 1
-        self.tokens += batch.inputs.size
-        self.last_epoch.add(nats, batch.predicted)
-        return nats
+        self.tokens += batch.tokens
+        self.outcomes.keep_close()
+        return loss
 
     @property
     def rate(self) -> float:
@@ -168,12 +168,17 @@ class Trainer:
             limit.after_step(self.done)
             late = time.perf_counter() - last_save > SECONDS_BETWEEN_SAVES
             milestone, late = self._agree(late)
-            watcher.stepped(self, loss)
-            if self.done >= limit.total:
-                break
             looking = self._due(self.config.training.eval_every, milestone)
             sampling = self._due(self.config.training.sample_every, milestone)
             saving = self._due(self.config.training.save_every, milestone or late)
+            last = self.done >= limit.total
+            asked = looking or sampling or saving or last or is_logged(self.done, limit.total)
+            if loss is None and (asked or self.outcomes.overdue):
+                loss = self.outcomes.read()
+            if loss is not None:
+                watcher.stepped(self, loss)
+            if last:
+                break
             with limit.elsewhere(looking=looking):
                 if looking:
                     self.validate(watcher)
@@ -187,6 +192,7 @@ class Trainer:
             if looking or sampling or saving:
                 # However long the first was at it; by its clock that may have been the last step.
                 limit.total = self.world.from_the_first(limit.total)
+        self.outcomes.read()
         self.state = together(self.model, self.state, self.world, self.done)
         if not self._is_stopped(stopped) and self.last_validation != self.done:
             self.validate(watcher)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from charlm.config import TrainingConfig
 from charlm.settings import fields_of
 from charlm.training import optim
-from charlm.training.optim import OPTIMIZERS, SCHEDULES, clip, learning_rate
+from charlm.training.optim import OPTIMIZERS, SCHEDULES, clip, clip_on_device, learning_rate
 
 
 def test_the_registries_are_what_can_be_configured() -> None:
@@ -161,3 +161,56 @@ def test_clipping_scales_the_gradient_to_the_norm() -> None:
     assert model.weight.grad.norm().item() == pytest.approx(1, rel=1e-4)
     model.weight.grad = torch.tensor([[math.nan, 1.0]])
     assert math.isnan(clip(model, 1))
+
+
+@pytest.mark.parametrize("largest", [0.0, 1.0, 100.0])
+def test_to_clip_where_the_gradient_lies_is_to_clip(largest: float) -> None:
+    found = []
+    for clipped in (clip, clip_on_device):
+        model = nn.Linear(3, 2)
+        model.weight.grad, model.bias.grad = torch.full((2, 3), 3.0), torch.full((2,), -4.0)
+        norm = clipped(model, largest)
+        found.append([torch.as_tensor(norm), model.weight.grad, model.bias.grad])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_that_is_skipped_changes_no_weight_whatever_the_gradient(name: str) -> None:
+    """And one that is not skipped is the step that it would have been."""
+    config, found = TrainingConfig(optimizer=name, weight_decay=0.5), []
+    for skips in (None, torch.zeros(())):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 3)
+        optimizer = OPTIMIZERS[name](model, config)
+        for k in range(6):
+            for p in model.parameters():
+                p.grad = torch.full_like(p, k + 1.0).cumsum(0)
+            optimizer.step(0.1, skips)
+        found.append([p.detach().clone() for p in model.parameters()])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+    for gradient in (math.nan, math.inf, 1.0):
+        for p in model.parameters():
+            p.grad = torch.full_like(p, gradient)
+        optimizer.step(0.1, torch.ones(()))
+        for p, before in zip(model.parameters(), found[1], strict=True):
+            assert torch.equal(p, before)
+
+
+def test_the_number_of_a_step_goes_on_where_its_state_was_restored() -> None:
+    """It is read once, and counted from there on."""
+    torch.manual_seed(0)
+    model, numbers = nn.Linear(4, 3), []
+    optimizer = optim.SOAP(model, TrainingConfig())
+    place = next(i for i, p in enumerate(optimizer.parameters) if p.ndim == 2)
+    for k in range(6):
+        if k == 3:
+            state = {name: value.clone() for name, value in optimizer.state[place].items()}
+            optimizer.state = {**optimizer.state, place: {**state, "step": torch.tensor(40.0)}}
+        for p in model.parameters():
+            p.grad = torch.ones_like(p)
+        optimizer.step(0.1)
+        numbers.append(optimizer._numbers[place][1])
+        assert numbers[-1] == optimizer.state[place]["step"].item()
+    assert numbers == [1, 2, 3, 41, 42, 43]

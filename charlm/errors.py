@@ -50,14 +50,19 @@ class OutOfMemoryError(CharlmError):
     exit_code = 6
 
 
+# As said by torch of a CPU and of a GPU, by CUDA, and by cuBLAS and cuDNN, old and new.
+NO_MEMORY = (
+    "out of memory", "can't allocate memory", "not enough memory", "_alloc_failed",
+    "_allocation_failed",
+)  # fmt: skip
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was no memory left; on a CPU torch says so with a plain RuntimeError."""
+    """Whether there was no memory left; torch says so with a RuntimeError, in many words."""
     if isinstance(error, MemoryError | OutOfMemoryError):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-    )
+    return isinstance(error, RuntimeError) and any(words in text for words in NO_MEMORY)
 
 
 class DivergedError(CharlmError):

@@ -133,6 +133,13 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def empty_cache(device: torch.device) -> None:
+    """Give back what torch keeps of a GPU's memory for later: pieces, each perhaps too small, and
+    nobody else's while it does."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def gpu_in_words(device: torch.device, precision: str) -> str:
     """NVIDIA H200, cuDNN 9.13.0: products in TF32"""
     number = cudnn_version()

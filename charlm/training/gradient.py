@@ -17,7 +17,7 @@ from charlm.config import Config
 from charlm.data.batches import Batch as HostBatch
 from charlm.errors import OutOfMemoryError, is_out_of_memory
 from charlm.model.cells import State
-from charlm.model.device import in_precision, rounding, works_on
+from charlm.model.device import empty_cache, in_precision, rounding, works_on
 from charlm.model.network import CharLM, carry, join_states, map_state, with_dropout
 from charlm.model.packed import packed_for
 from charlm.training.distributed import Alone, World
@@ -76,8 +76,7 @@ class Gradient:
             if self._workers:
                 self._workers = None
                 continue
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()  # pieces of it, each too small
+            empty_cache(self._device)
             self.parts *= 2
             if self.parts > len(self._columns(batch)):
                 raise OutOfMemoryError(

@@ -21,6 +21,7 @@ from charlm.training.recipes import (
     MOSTLY_KNOWN,
     Changes,
     Given,
+    Recipe,
     by_recipe,
     for_so_many_symbols,
     recipes_for,
@@ -119,7 +120,10 @@ def _planned(
             return asked if in_time >= asked else 0.0
         return min(in_time, worth)
 
-    recipes = () if config.model.bidirectional else tuple(recipes_for(train_tokens, vocab_size))
+    recipes: tuple[Recipe, ...] = ()
+    if not config.model.bidirectional:
+        kind = pick_device(training.device).type
+        recipes = tuple(recipes_for(train_tokens, vocab_size, kind))
     if recipes:
         config = by_recipe(config, recipes[0], given) or config
     config, its_speed = fastest(config, given, speed)

@@ -11,7 +11,7 @@ import torch
 from charlm.config import Config
 from charlm.data.batches import Batch
 from charlm.errors import OutOfMemoryError
-from charlm.model.device import computing, pick_device, trains_in, wait_for
+from charlm.model.device import computing, empty_cache, pick_device, trains_in, wait_for
 from charlm.model.network import CharLM, freeze
 from charlm.model.shapes import parameters
 from charlm.training.gradient import Gradient
@@ -58,6 +58,7 @@ class Speed:
         except (RuntimeError, MemoryError, OutOfMemoryError):  # or the device knows no such thing
             return None
         finally:
+            empty_cache(device)
             self._left -= self._now() - self._since
         self._seconds_a_parameter = seconds / size
         return training.seq_len * training.batch_size / seconds

@@ -13,6 +13,7 @@ from charlm.errors import OutOfMemoryError
 from charlm.model.network import CharLM
 from charlm.settings import configured
 from charlm.training import memory
+from charlm.training.gradient import Gradient
 from charlm.training.memory import GIB, check_memory, free_memory, needed
 from charlm.training.trainer import Trainer
 
@@ -199,3 +200,41 @@ def test_an_absurd_size_is_one_line_and_leaves_nothing(
     assert len(refused.err.splitlines()) == 1
     assert refused.err.startswith("Error: out of memory: a training of 20 × ")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    ],
+)
+def test_row_33_a_gpu_without_memory_is_given_fewer_streams_and_its_pieces_are_joined(
+    make_corpus: Callable[..., Corpus], tiny_config: Any, nonsense: Any, monkeypatch: Any,
+    words: str,
+) -> None:  # fmt: skip
+    """In whatever words it is told; a CPU stands in for it."""
+    corpus, read, emptied = make_corpus(nonsense(500)), CharLM.read, []
+    kind = torch.OutOfMemoryError if words.startswith("CUDA out of memory") else RuntimeError
+    monkeypatch.setattr("charlm.training.gradient.sent", lambda a, device: torch.from_numpy(a))
+    monkeypatch.setattr(Gradient, "_device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
+
+    def short_of_memory(self: CharLM, ids: torch.Tensor, *others: Any) -> Any:
+        if ids.shape[1] > 1:
+            raise kind(words)
+        return read(self, ids, *others)
+
+    trainer = Trainer(tiny_config(), corpus)
+    monkeypatch.setattr(CharLM, "read", short_of_memory)
+    assert trainer.step(trainer.batches[0]) is None  # nor does it wait
+    assert trainer.gradient.parts == 4
+    assert len(emptied) == 2
+    loss = trainer.outcomes.read()
+    monkeypatch.setattr(CharLM, "read", read)
+    monkeypatch.undo()
+    whole = Trainer(tiny_config(), corpus)
+    assert loss == pytest.approx(whole.step(whole.batches[0]), rel=1e-6)

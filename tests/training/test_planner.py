@@ -9,10 +9,10 @@ from charlm.config import Config
 from charlm.consistency import check
 from charlm.errors import UsageError
 from charlm.settings import configured
-from charlm.training import fastest, recipes
+from charlm.training import fastest, planner, recipes
 from charlm.training.limits import LEAST_STEPS, MOST_EPOCHS
 from charlm.training.planner import Plan, plan
-from charlm.training.recipes import MANY_RECIPES, RECIPES, Recipe
+from charlm.training.recipes import GPU_RECIPES, MANY_RECIPES, RECIPES, Recipe
 from charlm.training.speed import Measure, Speed
 
 
@@ -61,6 +61,20 @@ def test_the_epochs_that_the_time_allows_choose_the_recipe(number: int) -> None:
                     speed=by_units(**{f"h{k}": v for k, v in speeds.items()}))  # fmt: skip
     assert follows(found, recipes[-1])
     assert found.epochs == pytest.approx(seconds * speeds[recipes[-1].units] / 1e6)
+
+
+def test_a_gpu_has_recipes_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the speed, a CPU has not."""
+    found = []
+    for kind in ("cpu", "cuda"):
+        monkeypatch.setattr(planner, "pick_device", lambda name, kind=kind: torch.device(kind))
+        monkeypatch.setattr(planner, "check_memory", lambda *what: None)
+        found.append(planned({"training": {"time": 60.0}}, speed=always(1e6)))
+    assert follows(found[0], RECIPES[-1])
+    assert follows(found[1], GPU_RECIPES[-1])
+    assert (found[1].config.training.batch_size, found[1].config.training.seq_len) == (32, 32)
+    # A short text is worth no more units on one.
+    assert planned({"training": {"time": 60.0}}, tokens=100_000).config.model.hidden_size == 256
 
 
 @pytest.mark.parametrize("number", range(len(MANY_RECIPES)))

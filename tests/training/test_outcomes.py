@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +15,10 @@ from charlm.config import TrainingConfig
 from charlm.data.corpus import Corpus
 from charlm.errors import DivergedError
 from charlm.evaluation.metrics import Score
+from charlm.model import packed
 from charlm.model.network import weights_of
 from charlm.training import outcomes
+from charlm.training.checkpoint import LAST, open_checkpoint, restore_trainer, save_checkpoint
 from charlm.training.last_epoch import LastEpoch
 from charlm.training.outcomes import AHEAD, Outcome, Outcomes
 from charlm.training.trainer import Trainer
@@ -126,6 +129,38 @@ def test_a_training_that_diverges_ends_before_anything_is_kept_of_it(
         trainer.fit(watcher, lambda: trainer.done >= 5)
     assert not watcher.losses
     assert not watcher.scores
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_killed_and_resumed_the_same_units_are_dropped_between_layers_too(
+    make_corpus: Make, tiny_config: Any, nonsense: Any, as_on_a_gpu: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, precision: str,
+) -> None:  # fmt: skip
+    """By torch's chance, which a resume point has; so every weight is the same to the last bit."""
+    as_on_a_gpu()
+    monkeypatch.setattr(packed, "_on_cudnn", lambda rnn: True)
+    monkeypatch.setattr(packed, "_pack", lambda rnn: None)
+    monkeypatch.setattr("charlm.training.trainer.check_precision", lambda *what: None)
+    corpus = make_corpus(nonsense(1000))
+    model = {"rnn_type": "gru", "num_layers": 2, "dropout": 0.4}
+    config = tiny_config(model=model, training={"precision": precision})
+
+    def after(trainer: Trainer, steps: int) -> dict[str, bytes]:
+        while trainer.done < steps:
+            trainer.step(trainer.batches[trainer.done])
+        trainer.outcomes.read()
+        return {name: array.tobytes() for name, array in weights_of(trainer.model).items()}
+
+    trainer = Trainer(config, corpus)
+    assert len(trainer.gradient._layers._calls) == 2
+    after(trainer, 5)
+    save_checkpoint(tmp_path, trainer, trainer.resume_point())
+    expected = after(trainer, 9)
+    torch.manual_seed(99)
+    restored = Trainer(config, corpus)
+    restore_trainer(open_checkpoint(tmp_path / "checkpoints" / LAST), restored)
+    assert after(restored, 9) == expected
+    assert restored.train_perplexity == trainer.train_perplexity
 
 
 def test_of_several_processes_each_waits_for_its_step(

@@ -136,7 +136,7 @@ class SOAP(AdamW):
         parameter, state = self.parameters[place], self._state(place)
         blocks, made = _blocks(gradient), 1.0 if skip is None else 1.0 - skip
         if skip is not None:
-            blocks = blocks.where(skip == 0, 0.0)
+            blocks = blocks.masked_fill(skip > 0, 0.0)
         if "basis" not in state:
             state["gram"] = blocks.mT @ blocks
             state["basis"] = _decomposed(lambda gram: torch.linalg.eigh(gram)[1], state["gram"])
@@ -203,7 +203,7 @@ class SGD:
     def step(self, rate: float, skip: Tensor | None = None) -> None:
         for p in self.parameters:
             if p.grad is not None:
-                gradient = p.grad if skip is None else p.grad.where(skip == 0, 0.0)
+                gradient = p.grad if skip is None else p.grad.masked_fill(skip > 0, 0.0)
                 p.add_(gradient, alpha=-rate)
 
     def state_shapes(self, place: int) -> dict[str, tuple[int, ...]]:

@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "charlm"
 ORDER = [
     "errors", "config", "consistency", "settings",
     "storage.names", "storage.files", "storage.folders", "storage.tensors",
-    "data.encoding", "data.words", "data.text", "data.vocab", "data.scripts", "data.folder",
+    "data.encoding", "data.words", "data.text", "data.code_points", "data.counter",
+    "data.vocab", "data.scripts", "data.folder",
     "data.source", "data.stream", "data.splits",
     "data.drift", "data.jobs", "data.extension", "data.measure", "data.ids", "data.shards",
     "data.parts", "data.corpus", "data.record",

@@ -26,8 +26,9 @@ from charlm.settings import resolved
 from charlm.storage.files import write_json
 
 if TYPE_CHECKING:
+    from charlm.data.counter import TokenCounter
     from charlm.data.source import Source
-    from charlm.data.vocab import TokenCounter, Vocab
+    from charlm.data.vocab import Vocab
 
 
 @click.command()

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab, recounted
+from charlm.data.counter import TokenCounter
+from charlm.data.vocab import Vocab, build_vocab, recounted
 
 
 def extended(

@@ -9,20 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from charlm.config import DataConfig, TextConfig
+from charlm.data.counter import TokenCounter
 from charlm.data.extension import extended
 from charlm.data.folder import listed
 from charlm.data.jobs import OnDone, do_all
 from charlm.data.source import Read, Source
 from charlm.data.splits import SPLITS, Segment, check_own, check_sizes, lay_out
 from charlm.data.text import BYTE_ORDER_MARK, clean
-from charlm.data.vocab import (
-    UNK,
-    TokenCounter,
-    Vocab,
-    build_vocab,
-    describe_token,
-    recounted,
-)
+from charlm.data.vocab import UNK, Vocab, build_vocab, describe_token, recounted
 from charlm.data.words import cut_as, level_of
 from charlm.errors import DataError, UsageError
 

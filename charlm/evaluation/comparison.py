@@ -11,8 +11,9 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from charlm.data.code_points import CODE_POINTS
 from charlm.data.text import tokenize
-from charlm.data.vocab import CODE_POINTS, UNK_ID
+from charlm.data.vocab import UNK_ID
 from charlm.evaluation.lines import ReadLine
 
 UNKNOWN_BITS = math.log2(CODE_POINTS)

@@ -21,8 +21,9 @@ from typing import Any
 
 from charlm.card import card_of
 from charlm.config import Config, GenerationConfig
+from charlm.data.code_points import CODE_POINTS
 from charlm.data.text import others
-from charlm.data.vocab import CODE_POINTS, Vocab
+from charlm.data.vocab import Vocab
 from charlm.data.words import PUNCTUATION, is_sign, runs_of, usually_joined
 from charlm.errors import DataError, UsageError
 from charlm.export.loss import Loss, loss_of

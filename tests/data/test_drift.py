@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlm.data.counter import TokenCounter
 from charlm.data.drift import is_unlike
-from charlm.data.vocab import TokenCounter, build_vocab
+from charlm.data.vocab import build_vocab
 
 ENGLISH = "it was the best of times it was the worst of times and all that came of it then "
 LATIN = "quousque tandem abutere catilina patientia nostra quamdiu etiam furor iste tuus "

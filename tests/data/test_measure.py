@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from charlm.config import DataConfig, TextConfig
 from charlm.data.corpus import build_corpus
+from charlm.data.counter import TokenCounter
 from charlm.data.measure import Measured, measure
 from charlm.data.source import open_source, text_source
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab
+from charlm.data.vocab import Vocab, build_vocab
 from charlm.errors import DataError, UsageError
 
 

@@ -8,15 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlm.data.counter import TokenCounter
 from charlm.data.extension import extended
-from charlm.data.vocab import (
-    TokenCounter,
-    Vocab,
-    build_vocab,
-    describe_token,
-    id_type,
-    recounted,
-)
+from charlm.data.vocab import Vocab, build_vocab, describe_token, id_type, recounted
 from charlm.errors import CharlmError, DataError, ModelError, UsageError
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlm.data.counter import TokenCounter
 from charlm.data.text import tokenize
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab
+from charlm.data.vocab import Vocab, build_vocab
 from charlm.evaluation.baselines import (
     LEAST_FOR_XZ,
     Baselines,

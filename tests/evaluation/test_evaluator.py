@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig
-from charlm.data.vocab import UNK_ID, TokenCounter, Vocab, build_vocab
+from charlm.data.counter import TokenCounter
+from charlm.data.vocab import UNK_ID, Vocab, build_vocab
 from charlm.errors import DataError
 from charlm.evaluation.evaluator import evaluate, score_of
 from charlm.model.network import CharLM

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from charlm.config import GenerationConfig, ModelConfig
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab
+from charlm.data.counter import TokenCounter
+from charlm.data.vocab import Vocab, build_vocab
 from charlm.generation.sampler import Sample, Sampler
 from charlm.generation.stepper import Stepper
 from charlm.model.network import CharLM, weights_of

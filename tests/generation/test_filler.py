@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig
-from charlm.data.vocab import UNK_ID, TokenCounter, build_vocab
+from charlm.data.counter import TokenCounter
+from charlm.data.vocab import UNK_ID, build_vocab
 from charlm.generation import filler as module
 from charlm.generation.filler import BEAM, Filler, Filling
 from charlm.generation.shared_reader import SharedReader

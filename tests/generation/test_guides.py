@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.config import GenerationConfig, ModelConfig
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab
+from charlm.data.counter import TokenCounter
+from charlm.data.vocab import Vocab, build_vocab
 from charlm.errors import ModelError, UsageError
 from charlm.generation.guides import NoRepeat
 from charlm.generation.sampler import Sample, Sampler

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from charlm.config import GenerationConfig, ModelConfig
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab
+from charlm.data.counter import TokenCounter
+from charlm.data.vocab import Vocab, build_vocab
 from charlm.errors import ModelError, UsageError
 from charlm.generation import lines as module
 from charlm.generation.known_lines import KnownLines

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.data.vocab import TokenCounter, Vocab, build_vocab
+from charlm.data.counter import TokenCounter
+from charlm.data.vocab import Vocab, build_vocab
 from charlm.generation import novelty as module
 from charlm.generation.novelty import SHORTEST_COPY, Automaton, Novelty, novelty
 

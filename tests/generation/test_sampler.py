@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from charlm.config import GenerationConfig, ModelConfig
-from charlm.data.vocab import UNK_ID, TokenCounter, Vocab, build_vocab
+from charlm.data.counter import TokenCounter
+from charlm.data.vocab import UNK_ID, Vocab, build_vocab
 from charlm.generation.drawing import Dice
 from charlm.generation.layers import ROW_BY_ROW
 from charlm.generation.rules import (

@@ -99,7 +99,7 @@ def evaluate(
     with _progress(len(ids) - 1) as on_scored:
         score = evaluator.evaluate(
             network, ids, run.vocab, streams=batch_size or evaluator.STREAMS, on_scored=on_scored
-        )
+        ).checked()
     figures: dict[str, Any] = {**score.to_dict(), "split": split, "text": text}
     report([f"{text or f'{split} part'}: {score}"])
     if score.unknown:

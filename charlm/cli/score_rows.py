@@ -13,6 +13,7 @@ from wcwidth import width
 from charlm.cli.vocab import escaped
 from charlm.data.text import ACTIVE, for_terminal, tokenize
 from charlm.evaluation.lines import ReadLine
+from charlm.evaluation.metrics import shown_perplexity
 from charlm.views.columns import Column, Columns
 from charlm.views.scored_line import bits_of
 
@@ -20,8 +21,6 @@ from charlm.views.scored_line import bits_of
 _BREAKING = re.compile(ACTIVE.pattern[:-1] + "\t\n\u2028\u2029\\\\]")
 # Before what stands below a row.
 _INDENT = "  "
-# From here on a perplexity is told in powers of ten.
-_LONG = 1e6
 
 
 class ScoreRows:
@@ -54,7 +53,7 @@ class ScoreRows:
         if score:
             figures = [
                 f"{score.bits_per_token:.4f}", f"{score.nats:.3f}", f"{score.tokens}",
-                _short(score.perplexity),
+                shown_perplexity(score.perplexity),
             ]  # fmt: skip
         figures.append(f"{line.score.unknown}")
         if not self._per_token:
@@ -108,10 +107,6 @@ def rows_of(words: Iterable[str], cells: int) -> Iterator[str]:
         used += size
     if row:
         yield _INDENT + " ".join(row)
-
-
-def _short(value: float) -> str:
-    return f"{value:.3f}" if value < _LONG else f"{value:.3e}"
 
 
 def _field(value: Any) -> str:

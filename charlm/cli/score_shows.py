@@ -9,6 +9,7 @@ from charlm.cli.pages import write_page
 from charlm.cli.score_rows import ScoreRows
 from charlm.data.vocab import Vocab
 from charlm.evaluation.lines import LineReader, ReadLine, Total
+from charlm.evaluation.metrics import shown_perplexity
 from charlm.run import Run
 from charlm.views.scored_line import ScoredLine, scored_line
 
@@ -110,7 +111,7 @@ class PageShow:
                 f"{unit}s": f"{total.tokens:,}",
                 f"bits per {unit}": f"{score.bits_per_token:.4f}",
                 "nats": f"{total.nats:,.1f}",
-                "perplexity": f"{score.perplexity:.3f} per {unit}",
+                "perplexity": f"{shown_perplexity(score.perplexity)} per {unit}",
             }
         if total.unknown:
             left_out = ", left out" * (total.left_out > 0)

@@ -4,8 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from charlm.errors import ModelError
+
 # Above this share of unknown tokens a figure tells of little but how often `<unk>` comes.
 MOST_UNKNOWN = 0.5
+# From here on a perplexity is told in powers of ten.
+_LONG = 1e6
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,12 @@ class Score:
         known = self.tokens - self.unknown
         return None if self.known_nats is None or not known else self.known_nats / known
 
+    def checked(self) -> "Score":
+        """Itself. Raises ModelError where the model has grown beyond all numbers."""
+        if not math.isfinite(self.nats):
+            raise no_likelihood()
+        return self
+
     def to_dict(self) -> dict[str, Any]:
         """The figures under the names that scripts rely on; per word, they are named so.
 
@@ -87,7 +97,7 @@ class Score:
         if self.unknown_share > MOST_UNKNOWN:
             little = f", which means little, since {self.unknown_share:.0%} are unknown"
         return (
-            f"{masked}perplexity {self.perplexity:.3f} per {unit}{little} "
+            f"{masked}perplexity {shown_perplexity(self.perplexity)} per {unit}{little} "
             f"({self.bits_per_token:.4f} bits, {self.nats_per_token:.4f} nats{per_byte}) over "
             f"{self.tokens:,} {what}{self._of_the_unknown()}"
         )
@@ -99,12 +109,25 @@ class Score:
         known = self.known_nats_per_token
         if known is None:
             return share
-        return f"{share}, {perplexity_of(known):.3f} over the known ones alone"
+        return f"{share}, {shown_perplexity(perplexity_of(known))} over the known ones alone"
 
 
 def perplexity_of(nats_per_token: float) -> float:
     """exp of it, and no more than a float holds."""
     return math.exp(min(nats_per_token, 700.0))
+
+
+def shown_perplexity(perplexity: float) -> str:
+    """For people: in a few digits, however large."""
+    return f"{perplexity:.3f}" if perplexity < _LONG else f"{perplexity:.3e}"
+
+
+def no_likelihood() -> ModelError:
+    """Of a model that grows beyond all numbers: no figure is to be told."""
+    return ModelError(
+        "the state of this model grows beyond all bounds as it reads the text: it gives it no "
+        "likelihood"
+    )
 
 
 def finite(value: float | None) -> float | None:

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.data.vocab import UNK_ID, Ids, Vocab
-from charlm.errors import ModelError
 from charlm.evaluation.long_text import LONG, read_text
-from charlm.evaluation.metrics import Score
+from charlm.evaluation.metrics import Score, no_likelihood
 from charlm.generation.stepper import LayerStates, Stepper
 
 # Lines that are read side by side, and places of their table: fewer of very long lines.
@@ -203,11 +202,8 @@ class Scorer:
     def _scored(self, ids: Ids, table: "_Table", place: Any, unscored: int = 0) -> LineScore:
         """unscored: how many tokens at the beginning nothing stands before."""
         nats = table.nats[place]
-        if np.isnan(nats[unscored:]).any():
-            raise ModelError(
-                "the state of this model grows beyond all bounds as it reads the text: it gives it "
-                "no likelihood"
-            )
+        if not np.isfinite(nats[unscored:]).all():
+            raise no_likelihood()
         if not self.scores_unknown:
             nats[ids == UNK_ID] = np.nan
         return LineScore(ids, nats, table.details(place))

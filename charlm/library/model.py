@@ -178,6 +178,7 @@ class Model:
 
         text_or_split: "train", "valid" or "test", a part of the corpus that the model was trained
         on; else a path, a corpus's too, or a text, told apart as by `charlm.train`.
+        Raises ModelError for a model that grows beyond all numbers as it reads.
         """
         from contextlib import nullcontext
 
@@ -197,7 +198,7 @@ class Model:
         else:
             source = source_of(given, config) if isinstance(given, tuple) else given
             ids = ids_of(source, source.name, run, config, unseen)
-        return evaluate(self._network, ids, run.vocab)
+        return evaluate(self._network, ids, run.vocab).checked()
 
     @property
     def card(self) -> "ModelCard":

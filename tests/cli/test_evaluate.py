@@ -4,10 +4,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tqdm import tqdm
 
+from charlm import load
 from charlm.cli.evaluate import _progress
+from charlm.errors import ModelError
+from charlm.storage.tensors import read_tensors, write_tensors
 
 
 def test_figures_of_the_validation_part(charlm, trained: Path) -> None:
@@ -92,6 +96,24 @@ def test_mistakes(
     (tmp_path / "empty.txt").write_text("")
     result = charlm("evaluate", "-m", trained, *arguments)
     assert (result.code, result.err) == (code, f"Error: {message}\n".replace("RUN", str(trained)))
+
+
+def test_a_model_that_grows_beyond_all_numbers_is_refused(
+    charlm, trained: Path, tmp_path: Path
+) -> None:
+    path = shutil.copytree(trained, tmp_path / "run") / "model.safetensors"
+    weights, facts = read_tensors(path)
+    write_tensors(path, {name: np.full_like(w, 1e38) for name, w in weights.items()}, facts)
+    for options in ((), ("--json",)):
+        result = charlm("evaluate", "-m", "run", *options)
+        assert (result.code, result.out, result.err) == (
+            4,
+            "",
+            "Error: the state of this model grows beyond all bounds as it reads the text: it gives "
+            "it no likelihood\n",
+        )
+    with pytest.raises(ModelError, match="beyond all bounds"):
+        load("run").evaluate()
 
 
 def test_a_run_moved_with_its_corpus_still_works(charlm, trained: Path, tmp_path: Path) -> None:

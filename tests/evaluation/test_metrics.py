@@ -64,6 +64,13 @@ def test_where_none_is_known_there_is_no_figure_for_known_ones() -> None:
     assert str(score).endswith("over 4 characters, 4 of them unknown (100.00%)")
 
 
+def test_a_perplexity_beyond_reading_is_told_in_powers_of_ten() -> None:
+    assert str(Score(nats=1e4, tokens=2, unknown=1, known_nats=13.8)) == (
+        "perplexity 1.014e+304 per character (7213.4752 bits, 5000.0000 nats) over 2 characters, "
+        "1 of them unknown (50.00%), 984609.111 over the known ones alone"
+    )
+
+
 @pytest.mark.parametrize("nats", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_null_in_json(nats: float) -> None:
     for masked in (False, True):

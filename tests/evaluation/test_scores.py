@@ -155,3 +155,10 @@ def test_a_model_that_grows_beyond_all_numbers_is_no_cheap_one(model: CharLM) ->
         scorer.afresh([np.array([1, 2])])
     with pytest.raises(ModelError, match="beyond all bounds"):
         list(scorer.in_order([np.array([1]), np.array([2])]))
+
+
+def test_what_has_no_likelihood_is_refused_too(model: CharLM) -> None:
+    weights = {name: weight.copy() for name, weight in weights_of(model).items()}
+    weights["head.bias"][1:3] = 3e38, -3e38
+    with pytest.raises(ModelError, match="beyond all bounds"):
+        Scorer(Stepper(CONFIG, weights), VOCAB).afresh([np.array([1, 2])])

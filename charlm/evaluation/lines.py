@@ -79,19 +79,21 @@ def groups(lines: Iterable[str], *, one_by_one: bool = False) -> Iterator[list[s
 class LineReader:
     """Cleans and scores lines, each with or without its line break.
 
-    eol: whether the end of a line is scored too, where the vocabulary has it.
+    eol: whether the end of a line is scored too: where each begins afresh, if the vocabulary has
+    it; in order, as any other token, be it unknown.
     """
 
     def __init__(self, scorer: Scorer, vocab: Vocab, config: TextConfig, *, eol: bool) -> None:
         """config: how the texts of the model were cleaned. Lines come as `lines_of` cuts them."""
         self._scorer, self._vocab, self._config = scorer, vocab, config
-        self.eol = eol and "\n" in vocab.ids
+        self._eol = eol
         self.scores_unknown = scorer.scores_unknown
 
     def afresh(self, lines: Sequence[str]) -> list[ReadLine]:
         """Each as if after a line break, and ended by one, whether it came with one or not."""
         texts = [line.removesuffix("\n") for line in lines]
-        read = [text + "\n" * self.eol for text in self._cleaned(texts)]
+        end = "\n" * (self._eol and "\n" in self._vocab.ids)
+        read = [text + end for text in self._cleaned(texts)]
         scores = self._scorer.afresh(self._encoded(read))
         return list(map(ReadLine, texts, read, scores))
 
@@ -112,7 +114,7 @@ class LineReader:
 
         for score in self._scorer.in_order(cleaned()):
             text = read.popleft()
-            if not self.eol and self._vocab.has_breaks and text.endswith("\n"):
+            if not self._eol and self._vocab.has_breaks and text.endswith("\n"):
                 text, score = text[:-1], _without_last(score)
             yield ReadLine(came.popleft().removesuffix("\n"), text, score)
 

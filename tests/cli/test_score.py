@@ -136,6 +136,27 @@ def test_carried_lines_with_what_the_model_never_met_sum_to_its_known_nats(
     assert nats == pytest.approx(whole["known_nats_per_char"] * known, rel=1e-6)
 
 
+@pytest.mark.parametrize(("breaks", "unknown"), [(2, "rare"), (0, "never met")])
+def test_carried_lines_end_in_line_breaks_that_the_model_does_not_know(
+    charlm, text_file: Path, tiny_options: list[str], breaks: int, unknown: str
+) -> None:
+    text = text_file.read_text(encoding="utf-8")
+    Path("train.txt").write_text(text.replace("\n", "f", text.count("\n") - breaks))
+    options = ["--min-freq", "3"] if breaks else []
+    charlm("train", "train.txt", *options, *tiny_options, "-o", "run")
+    Path("lines.txt").write_text("abc\n\nfed cab\nab\n", encoding="utf-8")
+    whole = json.loads(charlm("evaluate", "-m", "run", "lines.txt", "--no-baselines", "--json").out)
+    found = objects(charlm("score", "-m", "run", "lines.txt", "--carry", "--json").out)
+    assert sum(line["unknown"] for line in found) == whole["unknown"] == 4
+    scored = whole["characters"] - whole["unknown"] * (unknown == "never met")
+    assert sum(line["characters"] for line in found) == scored
+    per_char = whole["nats_per_char" if unknown == "rare" else "known_nats_per_char"]
+    nats = math.fsum(line["nats"] or 0 for line in found)
+    assert nats == pytest.approx(per_char * scored, rel=1e-6)
+    ends = objects(charlm("score", "-m", "run", "lines.txt", "--carry", "--json", "--no-eol").out)
+    assert sum(line["unknown"] for line in ends) == 0
+
+
 def test_a_line_alone_and_among_many_have_the_same_figure(
     charlm, trained: Path, text_file: Path
 ) -> None:

@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from charlm.data.code_points import CODE_POINTS
-from charlm.data.text import tokenize
+from charlm.data.text import detokenize, tokenize
 from charlm.data.vocab import UNK_ID
 from charlm.evaluation.lines import ReadLine
 
@@ -62,7 +62,8 @@ def cost_of(line: ReadLine, level: str) -> Cost:
         return Cost(bits, len(tokens), 0, bits, written)
     lacking = [token for token, lacks in zip(tokens, unknown, strict=True) if lacks]
     known_bits -= float(np.nansum(line.score.nats[unknown])) / math.log(2)
-    bits += UNKNOWN_BITS * sum(map(len, lacking))
+    # What a mark is joined to is told by a sign that the text does not have.
+    bits += UNKNOWN_BITS * sum(len(detokenize([token], level)) for token in lacking)
     unknown_written = sum(map(_is_written, lacking))
     return Cost(bits, len(tokens), len(lacking), known_bits, written, unknown_written)
 

@@ -7,6 +7,7 @@ import random
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from wcwidth import wcswidth
 
@@ -242,3 +243,12 @@ def test_models_that_clean_a_text_differently_each_read_their_own(
     first, second, _ = objects(result.out)
     assert (first["text"], second["text"]) == ("ABC", "abc")
     assert (first["A"]["unknown"], first["B"]["unknown"]) == (3, 0)
+
+
+def test_an_unknown_mark_costs_one_character_whatever_it_is_joined_to() -> None:
+    level = "word+breaks+punctuation"
+    vocab, read = Vocab(level, ("<unk>", "ab", "cd"), (0, 1, 1)), "ab—cd\n"
+    nats = LineScore(vocab.encode(read), np.array([1.0, np.nan, 2.0, np.nan]))
+    cost = cost_of(ReadLine(read, read, nats), level)
+    assert (cost.tokens, cost.unknown) == (4, 2)
+    assert cost.bits == pytest.approx(3 / math.log(2) + 2 * UNKNOWN_BITS)

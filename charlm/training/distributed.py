@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from charlm.config import Config
-from charlm.errors import LostRankError, Stopped
+from charlm.errors import LostRankError, Stopped, UsageError
 from charlm.settings import configured
 
 if TYPE_CHECKING:
@@ -150,6 +150,32 @@ def join() -> World:
     from charlm.training.process_group import Ranks
 
     return Ranks()
+
+
+def ranks_here(world: World) -> int:
+    """How many of them are on this machine, as far as who began them says."""
+    return min(world.size, max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def check_gpus(config: Config, world: World) -> None:
+    """Raises UsageError where several processes of this machine would have one GPU."""
+    here, device = ranks_here(world), config.training.device
+    if here == 1 or device in ("cpu", "mps"):
+        return
+    from charlm.model.device import pick_device
+
+    if pick_device(device).type != "cuda":
+        return
+    import torch
+
+    named = device.startswith("cuda:")
+    gpus = 1 if named else torch.cuda.device_count()
+    if here > gpus:
+        instead = "take --device cuda" if named else "begin fewer, or take --device cpu"
+        raise UsageError(
+            f"--device {device}: {here} processes on this machine would share {gpus} "
+            f"GPU{'s' * (gpus > 1)}, and each needs its own: {instead}"
+        )
 
 
 def on_own_device(config: Config) -> Config:

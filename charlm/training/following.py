@@ -119,7 +119,7 @@ def _train(world: World, order: Training, signals: StopSignals) -> int | None:
     # Its clock is the first process's.
     point = replace(order.point, planned=True)
     with computing(config.training.threads):
-        trainer = Trainer(config, open_corpus(order.corpus), before=point)
+        trainer = Trainer(config, open_corpus(order.corpus), before=point, world=world)
         restore_trainer(Checkpoint(order.run, order.arrays, point), trainer)
         trainer.world = world
         world.meet()

@@ -23,7 +23,7 @@ from charlm.run import CONFIG, Run, open_run
 from charlm.settings import Changes, merged, resolved
 from charlm.storage.folders import try_output
 from charlm.training.ahead import import_ahead
-from charlm.training.distributed import Alone, World
+from charlm.training.distributed import Alone, World, check_gpus
 from charlm.training.new_run import make_run, resuming
 from charlm.training.reports import Prospect, Reports
 
@@ -74,6 +74,7 @@ class Job:
         import_ahead("torch")
         place = output or self._free_name()
         check_tensorboard(self.given)
+        check_gpus(self.config, world)
         try_output(place, replace=replace, marks=(CONFIG,), instead=resuming(place))
         measured, remembered, prospect = self._planned(place, reports, world)
         config = prospect.config
@@ -115,6 +116,7 @@ class Job:
             vocab_size=len(measured.vocab), elapsed=lambda: time.perf_counter() - self.started,
             remembered=remembered if world.size == 1 else None,
             known=self._known(measured.vocab), measuring=partial(measuring, world),
+            world=world,
         )  # fmt: skip
         prospect = Prospect(
             self.name, found.config, measured.sizes, len(measured.vocab), found.epochs, found.speed

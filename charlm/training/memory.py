@@ -16,6 +16,7 @@ from torch import nn
 from charlm.config import Config
 from charlm.errors import OutOfMemoryError
 from charlm.model.shapes import GATES, expected_shapes
+from charlm.training.distributed import Alone, World, ranks_here
 from charlm.training.optim import OPTIMIZERS
 
 BYTES, GIB = 4, 1 << 30
@@ -28,18 +29,32 @@ CGROUPS = (
 )  # fmt: skip
 
 
-def check_memory(config: Config, vocab_size: int, train_tokens: int, device: torch.device) -> None:
+def check_memory(
+    config: Config, vocab_size: int, train_tokens: int, device: torch.device,
+    world: World | None = None,
+) -> None:  # fmt: skip
     """Refuse a training that the memory does not hold. Raises OutOfMemoryError, naming what would
-    fit."""
-    free = free_memory(device)
+    fit.
+
+    world: who trains with this process: each has its share of the streams, and those on one machine
+    have one memory, unless each has a GPU.
+    """
+    world, free = world or Alone(), free_memory(device)
     config = _as_it_trains(config, train_tokens, device)
-    if free is None or needed(config, vocab_size) <= free:
+    beside = ranks_here(world) if device.type == "cpu" else 1
+
+    def takes(config: Config) -> int:
+        streams = -(-config.training.batch_size // world.size)
+        training = replace(config.training, batch_size=streams)
+        return beside * needed(replace(config, training=training), vocab_size)
+
+    if free is None or takes(config) <= free:
         return
     raise OutOfMemoryError(
         f"out of memory: a training of {config.model.num_layers} × {config.model.hidden_size:,} "
         f"units in {config.training.batch_size:,} streams of {config.training.seq_len:,} would "
-        f"take about {_gib(needed(config, vocab_size))}, and {_gib(free)} are free; "
-        f"{_what_fits(config, vocab_size, free)}"
+        f"take about {_gib(takes(config))}, and {_gib(free)} are free; "
+        f"{_what_fits(config, takes, free)}"
     )
 
 
@@ -88,11 +103,11 @@ def _as_it_trains(config: Config, train_tokens: int, device: torch.device) -> Co
     return replace(config, training=replace(config.training, batch_size=streams))
 
 
-def _what_fits(config: Config, vocab_size: int, free: int) -> str:
+def _what_fits(config: Config, takes: Callable[[Config], int], free: int) -> str:
     for option, size, resized in _smaller(config):
 
         def holds(n: int, resized: Callable[[int], Config] = resized) -> bool:
-            return needed(resized(n), vocab_size) <= free
+            return takes(resized(n)) <= free
 
         if largest := _largest(size, holds):
             return f"{option} {largest} would fit"

@@ -13,6 +13,7 @@ from math import inf
 from charlm.config import Config
 from charlm.model.device import check_precision, check_threads, pick_device
 from charlm.settings import configured
+from charlm.training.distributed import World
 from charlm.training.fastest import alone, fastest, left_open, on_all_cores
 from charlm.training.limits import most_seconds, worth_steps
 from charlm.training.memory import check_memory
@@ -57,13 +58,15 @@ def plan(
     remembered: Remembered | None = None,
     known: float = 0.0,
     measuring: Callable[[int, float], Measure] = Speed,
+    world: World | None = None,
 ) -> Plan:
     """Choose all that was not given.
 
     elapsed: seconds of the training's time that are over. speed: what measures, `Speed` unless the
     tests bring their own; measuring: what makes one, for so many symbols and seconds. remembered:
     what was measured before. known: the share of the text that is of symbols which the weights to
-    begin with have learned. Of one that reads both ways only the machine's side is chosen.
+    begin with have learned. world: who trains with this process. Of one that reads both ways only
+    the machine's side is chosen.
     Raises UsageError for a precision, threads or parts that were given and are not to be had, and
     OutOfMemoryError for sizes.
     """
@@ -72,7 +75,8 @@ def plan(
     fitting = max(1, min(asked_for, (train_tokens - 1) // config.training.seq_len))
     config = configured(config, {"training": {"batch_size": fitting}})
     check_machine(config, given)
-    check_memory(config, vocab_size, train_tokens, pick_device(config.training.device))
+    device = pick_device(config.training.device)
+    check_memory(config, vocab_size, train_tokens, device, world)
     if speed is None:
         training = config.training
         seconds = training.time or most_seconds(training)

@@ -89,10 +89,11 @@ def train_run(
         origin = memory = None
         if checkpoint:
             go_back_to(checkpoint)
-            trainer, recorder = _resumed(run, config, open_checkpoint(checkpoint), reports, started)
+            saved = open_checkpoint(checkpoint)
+            trainer, recorder = _resumed(run, config, saved, reports, started, world)
         else:
             origin = Origin(start_run, run.open_corpus(), config) if start_run else None
-            trainer, recorder = _begun(run, config, origin, reports, started, speed)
+            trainer, recorder = _begun(run, config, origin, reports, started, speed, world)
         try:
             if not trainer.finished:
                 _fit(trainer, recorder, world, signals)
@@ -168,14 +169,16 @@ def _idle(world: World, streams: int) -> str:
 
 def _begun(
     run: Run, config: Config, origin: Origin | None, reports: Reports, started: float,
-    speed: float | None,
+    speed: float | None, world: World,
 ) -> tuple[Trainer, Recorder]:  # fmt: skip
     """Both at the first step; from the very beginning there is something to resume."""
     for line in origin.told() if origin else ():
         reports.note(line)
     # The old text is scored once more when all is trained.
     to_come = origin.seconds if origin else 0.0
-    trainer = Trainer(config, run.open_corpus(), started=started - to_come, speed=speed)
+    trainer = Trainer(
+        config, run.open_corpus(), started=started - to_come, speed=speed, world=world
+    )
     if origin:
         origin.begin(trainer.model)
     recorder = Recorder(run.path, trainer, reports, started=started)
@@ -184,7 +187,12 @@ def _begun(
 
 
 def _resumed(
-    run: Run, config: Config, checkpoint: Checkpoint, reports: Reports, started: float
+    run: Run,
+    config: Config,
+    checkpoint: Checkpoint,
+    reports: Reports,
+    started: float,
+    world: World,
 ) -> tuple[Trainer, Recorder]:
     """Both as they were when the checkpoint was saved; the run gets its new limits."""
     point, asked = checkpoint.point, config
@@ -194,7 +202,7 @@ def _resumed(
     config = _in_a_precision_of_this_machine(config)
     checked_weights(checkpoint, config.model, len(run.vocab))  # before a model is made of it
     corpus = run.open_corpus()
-    trainer = Trainer(config, corpus, started=started, before=point)
+    trainer = Trainer(config, corpus, started=started, before=point, world=world)
     restore_trainer(checkpoint, trainer)
     if point.limits != limits_of(config.training):
         trainer.best.failures = 0

@@ -66,11 +66,13 @@ class Trainer:
         started: float | None = None,
         before: ResumePoint | None = None,
         speed: float | None = None,
+        world: World | None = None,
     ) -> None:
         """`started`: when the command began (`time.perf_counter`), from which its time counts.
 
         before: where an earlier command was, whose state is about to be restored. speed: tokens a
-        second that it is expected to train on.
+        second that it is expected to train on. world: who will train with it, for what memory
+        each takes.
         Raises UsageError for a device or a precision that is not to be had here, OutOfMemoryError
         for sizes that will not fit.
         """
@@ -79,7 +81,7 @@ class Trainer:
         self.device = pick_device(settings.device)
         check_precision(settings.precision, self.device, config.model.rnn_type)
         vocab_size, train_tokens = len(corpus.vocab), corpus.splits["train"]
-        check_memory(config, vocab_size, train_tokens, self.device)
+        check_memory(config, vocab_size, train_tokens, self.device, world)
         torch.manual_seed(settings.seed)
         self.model = CharLM(config.model, vocab_size).to(self.device)
         freeze(self.model, settings.freeze)

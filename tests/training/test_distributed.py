@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import replace
 from datetime import timedelta
@@ -30,7 +30,7 @@ from charlm.model.network import CharLM
 from charlm.settings import configured
 from charlm.training import following, process_group
 from charlm.training.checkpoint import Checkpoint, restore_trainer, state_arrays
-from charlm.training.distributed import RENDEZVOUS, Alone, join, leading
+from charlm.training.distributed import RENDEZVOUS, Alone, check_gpus, join, leading
 from charlm.training.following import _Bystander
 from charlm.training.gradient import Gradient
 from charlm.training.limits import StepLimit
@@ -542,3 +542,25 @@ def test_all_stop_and_agree_where_one_is_abandoned(
         return trainer.done, trainer.was_stopped
 
     assert worlds.run(fit) == [(3, True)] * 2
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "here", "refused"),
+    [
+        ("cuda:0", 4, 2, "--device cuda:0: 2 processes on this machine would share 1 GPU, and"),
+        ("auto", 1, 2, "--device auto: 2 processes on this machine would share 1 GPU, and"),
+        ("cuda", 3, 4, "--device cuda: 4 processes on this machine would share 3 GPUs, and"),
+        ("auto", 2, 2, None), ("cuda:1", 2, 1, None), ("cpu", 1, 2, None), ("auto", 0, 2, None),
+    ],
+)  # fmt: skip
+def test_several_processes_do_not_share_a_gpu(
+    device: str, gpus: int, here: int, refused: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    kind = torch.device("cuda" if gpus and device != "cpu" else "cpu")
+    monkeypatch.setattr("charlm.model.device.pick_device", lambda name: kind)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(here))
+    world, config = Alone(), configured(Config(), {"training": {"device": device}})
+    world.size = 4
+    with pytest.raises(UsageError, match=refused) if refused else nullcontext():
+        check_gpus(config, world)

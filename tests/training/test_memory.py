@@ -13,6 +13,7 @@ from charlm.errors import OutOfMemoryError
 from charlm.model.network import CharLM
 from charlm.settings import configured
 from charlm.training import memory
+from charlm.training.distributed import Alone
 from charlm.training.gradient import Gradient
 from charlm.training.memory import GIB, check_memory, free_memory, needed
 from charlm.training.trainer import Trainer
@@ -238,3 +239,24 @@ def test_row_33_a_gpu_without_memory_is_given_fewer_streams_and_its_pieces_are_j
     monkeypatch.undo()
     whole = Trainer(tiny_config(), corpus)
     assert loss == pytest.approx(whole.step(whole.batches[0]), rel=1e-6)
+
+
+def test_each_of_several_processes_takes_the_memory_of_its_streams(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config, world = of_sizes(batch_size=1024, hidden_size=512), Alone()
+    world.size = 8
+    free = needed(of_sizes(batch_size=128, hidden_size=512), 65)
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    check_memory(config, 65, 10**9, CPU, world)
+    with pytest.raises(OutOfMemoryError, match=r"--batch-size 1000 would fit"):
+        check_memory(of_sizes(batch_size=1100, hidden_size=512), 65, 10**9, CPU, world)
+    # Those on one machine have one memory.
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(OutOfMemoryError):
+        check_memory(config, 65, 10**9, CPU, world)
+    free *= 2
+    check_memory(config, 65, 10**9, CPU, world)
+    with pytest.raises(OutOfMemoryError):
+        check_memory(config, 65, 10**9, CPU)

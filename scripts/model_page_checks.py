@@ -67,9 +67,14 @@ def random_run(path: Path, text: str, **model: object) -> Run:
     network = CharLM(config.model, len(vocab))
     with torch.no_grad():
         network.head.weight *= 4
+    return unsaved_run(path, config, vocab, network)
+
+
+def unsaved_run(path: Path, config: Config, vocab: Vocab, network: CharLM) -> Run:
     name = "train_masked_perplexity" if config.model.bidirectional else "train_perplexity"
     facts = {"step": 0, "epochs": 0.0, "seconds": 0.0, "valid": None, name: 1.0}
-    record = {"path": "", "name": path.name, "sha256": "0" * 64, "splits": {"train": len(text)}}
+    splits = {"train": sum(vocab.counts)}
+    record = {"path": "", "name": path.name, "sha256": "0" * 64, "splits": splits}
     run = Run(path, config, vocab, record)
     # What a run reads from its folder, of which there is none.
     run.__dict__["_model"] = (weights_of(network), facts)

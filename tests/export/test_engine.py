@@ -8,13 +8,12 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from engine_models import MODELS, model_called, model_of, some_logits
 
 from charlm.config import Config, GenerationConfig
 from charlm.data.text import clean_text, detokenize, tokenize
@@ -33,36 +32,7 @@ from charlm.settings import configured
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
-LETTERS = "\n abcdefghijklmnopqrstuvwxyz,.'ABC"
-CHINESE = "\n" + "".join(map(chr, range(0x4E00, 0x4E00 + 2655)))
-WORDS = ("a", "few", "words", "the", "and", "of", "to", "king", "said")
-MARKED = (*WORDS, "\n", "don't", ",", ".", "(", ")", "-", "-↔", '"→', '"', ",␣")
-# Of models whose symbols are words.
-LEVELS = {"gru of words": "word", "lstm of words and line breaks": "word+breaks",
-          "gru of words and marks": "word+breaks+punctuation",
-          "lstm that fills words": "word+punctuation"}  # fmt: skip
-STEPS, LENGTH = 200, int(os.environ.get("ENGINE_LENGTH", "150"))
-MODELS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
-    "rnn": ({"rnn_type": "rnn"}, LETTERS),
-    "rnn relu": ({"rnn_type": "rnn", "nonlinearity": "relu"}, LETTERS),
-    "gru": ({"rnn_type": "gru"}, LETTERS),
-    "gru of three layers": ({"rnn_type": "gru", "num_layers": 3}, LETTERS),
-    "lstm": ({}, LETTERS),
-    "lstm of two layers": ({"num_layers": 2}, LETTERS),
-    "lstm of three layers": ({"num_layers": 3, "bias": False}, LETTERS),
-    "lstm with a projection": ({"num_layers": 2, "proj_size": 14}, LETTERS),
-    "lstm of one-hot input": ({"embedding_size": 0}, LETTERS),
-    "lstm tied": ({"embedding_size": 30, "tied": True}, LETTERS),
-    "lstm of Chinese": ({"hidden_size": 64, "embedding_size": 32}, CHINESE),
-    "gru of words": ({"rnn_type": "gru"}, WORDS),
-    "lstm of words and line breaks": ({}, (*WORDS, "\n")),
-    "gru of words and marks": ({"rnn_type": "gru"}, MARKED),
-    "lstm that fills words": ({"bidirectional": True}, MARKED),
-    "lstm that fills": ({"bidirectional": True}, LETTERS),
-    "gru that fills, of two layers": (
-        {"bidirectional": True, "rnn_type": "gru", "num_layers": 2}, LETTERS
-    ),
-}  # fmt: skip
+LENGTH = int(os.environ.get("ENGINE_LENGTH", "150"))
 # Of every model; and of one.
 SETTINGS: list[dict[str, Any]] = [{"temperature": 0.0}, {"temperature": 0.8, "seed": 7}]
 MORE_SETTINGS: list[dict[str, Any]] = [
@@ -94,30 +64,12 @@ TYPED = [
 ]  # fmt: skip
 
 
-def model_of(settings: dict[str, Any], vocab_size: int) -> tuple[Config, CharLM]:
-    changes = {"hidden_size": 30, "embedding_size": 10, "init": "torch", **settings}
-    config = configured(Config(), {"model": changes})
-    torch.manual_seed(1)
-    model = CharLM(config.model, vocab_size).eval()
-    with torch.no_grad():
-        # As far from even as a trained model's.
-        model.head.weight *= 4
-        if config.model.nonlinearity == "relu":
-            for name, weight in model.rnn.named_parameters():
-                weight *= 0.5 if name.startswith("weight_hh") else 1
-    return config, model
-
-
 def encoded(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode()
 
 
 def case_of(name: str) -> dict[str, Any]:
-    settings, alphabet = MODELS[name]
-    level = LEVELS.get(name, "char")
-    tokens = (UNK, *alphabet)
-    vocab = Vocab(level, tokens, (0, *range(len(alphabet), 0, -1)))
-    config, model = model_of(settings, len(vocab))
+    config, vocab, model = model_called(name)
     weights = weights_of(model)
     pack = packed(weights, "float32")
     about = about_model(config, vocab, pack, "float32")
@@ -131,9 +83,7 @@ def case_of(name: str) -> dict[str, Any]:
 
 def texts(config: Config, weights: Any, vocab: Vocab, wishes: Any) -> dict[str, Any]:
     stepper = Stepper(config.model, weights)
-    ids = np.random.default_rng(0).integers(1, len(vocab), STEPS).tolist()
-    state = stepper.start()
-    logits = np.concatenate([stepper.step([i], state).copy() for i in ids])
+    ids, logits = some_logits(stepper, len(vocab))
     text, written = vocab.decode(ids[:5]), []
     for number, settings in enumerate(wishes):
         about = GenerationConfig(length=LENGTH, **settings)

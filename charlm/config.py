@@ -143,7 +143,7 @@ class TrainingConfig:
     """How the network is trained: by a limit, or as long as the text is worth (`limits.py`)."""
 
     time: float | None = setting(
-        None, "train for this long, all included: 90s, 2m, 1h (else as the text is worth: to 10m)",
+        None, "from start to last figure: 90s, 2m, 1h (else as long as the text is worth: to 10m)",
         above=0, duration=True,
     )  # fmt: skip
     epochs: float | None = setting(None, "passes over the training part", above=0)

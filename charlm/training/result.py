@@ -16,8 +16,8 @@ class Result:
     estimated: the training's perplexity is over a sample of the symbols. valid: the score of the
     model that was kept. memory: what it still knows of the text that the model learned before with
     whose weights it began.
-    seconds: of this command, all included. training_seconds: of training and validating, in this
-    command and those that it goes on from.
+    seconds: of this command, up to these figures. training_seconds: of training and validating, in
+    this command and those that it goes on from.
     """
 
     run: Path

@@ -154,7 +154,9 @@ def _result(trainer: Trainer, recorder: Recorder, seconds: float, memory: Memory
         valid=recorder.best_score,
         valid_facts=score_facts(trainer, recorder.best_score),
         gave_up_after=trainer.best.failures if trainer.gave_up else None,
-        advice=advice(trainer.last_epoch.mean / math.log(2), bits, estimated=estimated),
+        advice=advice(
+            trainer.last_epoch.mean / math.log(2), bits, trainer.epochs, estimated=estimated
+        ),
         memory=memory,
     )
 

@@ -125,6 +125,8 @@ def _train(
 
     if typed["--corpus"] is not None:
         raise UsageError("--corpus goes with --resume; to train on a corpus, name it as INPUT")
+    if typed["--force"] and typed["-o"] is None and not typed["--dry-run"]:
+        raise UsageError("--force replaces the run that -o names: without it, a new one is made")
     begins_with = Path(typed["--init-from"]) if typed["--init-from"] else None
     with as_typed(options):
         job = open_job(

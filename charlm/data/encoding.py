@@ -1,6 +1,7 @@
 """Which encoding a file is likely to be in: the one in which its text looks like one."""
 
 import codecs
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -31,6 +32,9 @@ _PACKED = {
     b"\x28\xb5\x2f\xfd": "a zstd: unpack it first (unzstd)",
     b"PK\x03\x04": "a zip, as .docx and .epub are too: take the text out of it first",
     b"%PDF-": "a PDF: take the text out of it first",
+    b"\x89PNG": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"GIF8": "a picture (GIF)",
 }
 # The least likeness worth naming, and how near to the best another must come to be named too.
 PLAUSIBLE, AS_GOOD = 0.4, 0.95
@@ -202,6 +206,7 @@ def _usual(letters: Sequence[str], common: Collection[str], share: float) -> flo
 
 def diagnosis(file: BinaryIO, encoding: str, offset: int) -> str:
     """What to do about a byte of a file that is not of the encoding, in words."""
+    size = file.seek(0, os.SEEK_END)
     file.seek(max(0, offset - AROUND))
     data = file.read(2 * AROUND)
     start, end = offset <= AROUND, len(data) < 2 * AROUND
@@ -217,9 +222,24 @@ def diagnosis(file: BinaryIO, encoding: str, offset: int) -> str:
         f"{name} (“{_excerpt(text, len(decoded(data[:place], name, end=False) or ''))}”)"
         for name, text in readings.items()
     ]
+    if offset + 3 >= size and codecs.lookup(encoding).name == "utf-8" and _is_cut_off(data, place):
+        return ", where the file ends in the middle of a character: it was cut off; mend it there"
+    if not shown and b"\0" in data:
+        return "; the file is binary"
     if not shown:
         return "; --encoding latin-1 would read it, right or wrong"
     return f"; --encoding {' or '.join(shown)} would read it"
+
+
+def _is_cut_off(data: bytes, place: int) -> bool:
+    """Whether all from a place on is the beginning of a character in UTF-8, and not likelier a
+    letter of another encoding: that is one byte, and others like it would be before it."""
+    end = data[place:]
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(end)
+    except UnicodeError:
+        return False
+    return len(end) > 1 or (len(end) == 1 and not data[:place].isascii())
 
 
 def _as_one_byte(data: bytes, place: int, encoding: str) -> str:

@@ -93,6 +93,8 @@ def open_source(inputs: Sequence[str], encoding: str) -> Source:
     notes: list[str] = []
     for name in inputs:
         files += _files(name, encoding, notes)
+    twice = [name for name in dict.fromkeys(inputs) if inputs.count(name) > 1]
+    notes += [f"{name} is named {inputs.count(name)} times, and read as often" for name in twice]
     name = "stdin" if inputs[0] == "-" else Path(inputs[0]).resolve().stem.lstrip(".") or "text"
     label = inputs[0] if len(inputs) == 1 else f"{inputs[0]} and {len(inputs) - 1} more"
     texts = (partial(_read, files, number, encoding) for number in range(len(files)))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
@@ -188,6 +189,8 @@ class Model:
         need_direction(self.run, bidirectional=False)
         run, config = self.run, self.run.config
         split = text_or_split if text_or_split in SPLITS else None
+        if split is None and isinstance(text_or_split, str):
+            _refuse_nearly_a_split(text_or_split)
         given = () if split else named_or_text(text_or_split, "the text")
 
         def unseen(name: str) -> Any:
@@ -267,3 +270,9 @@ def _count(given: object, name: str) -> int:
 def _no_number(settings: dict[str, Any]) -> None:
     if "num_samples" in settings:
         raise UsageError("num_samples: use samples(n) for several texts")
+
+
+def _refuse_nearly_a_split(text: str) -> None:
+    """So short a text has no score worth having, and would be a mistyped name of a part."""
+    if meant := get_close_matches(text, SPLITS, 1):
+        raise UsageError(f"{text!r} is no part of a corpus; is {meant[0]!r} meant?")

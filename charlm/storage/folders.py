@@ -225,13 +225,14 @@ def check_output(path: Path, *, replace: bool, marks: tuple[str, ...], instead: 
             return
     if not any(exists(path / mark) for mark in marks):
         raise UsageError(f"the output {path} already holds other files; give another name (-o)")
+    if replace or exists(path / HOLDER):
+        with locked(path):
+            pass  # nobody is at work there
     if not replace:
         raise UsageError(
             f"the output {path} already exists; give another name (-o){instead}, or replace it "
             "(--force; in Python, replace=True)"
         )
-    with locked(path):
-        pass  # nobody is at work there
 
 
 def _sync_all(staging: Path) -> None:

@@ -233,6 +233,7 @@ def seconds_left(settings: TrainingConfig, before: ResumePoint | None) -> float:
     spent = before.seconds_of_all if before else 0.0
     if seconds <= spent:
         raise UsageError(
-            f"the run has been trained for {spent:.0f} s already; --time is for all of it"
+            f"the run has been trained for {spent:.0f} s of {seconds:.0f} s already; give a higher "
+            "--time, which is for all of it"
         )
     return seconds - spent

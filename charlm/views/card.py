@@ -11,7 +11,7 @@ from charlm.card import Beside, Card, Validation
 from charlm.config import Config
 from charlm.evaluation.baselines import ORDER
 from charlm.evaluation.metrics import perplexity_of
-from charlm.run import train_perplexity_name
+from charlm.run import CORPUS, train_perplexity_name
 from charlm.views.cells import figure
 from charlm.views.markdown import literal, shell, table
 from charlm.views.plan import limit_in_words, training_in_words
@@ -100,6 +100,8 @@ def _text(card: Card, *, folder: bool = True) -> Iterator[Row]:
     parts = ", ".join(f"{part} {size:,}" for part, size in splits.items())
     name = corpus.get("name", f"(its name was {UNKNOWN})")
     where = f", in {corpus['path']}" if folder else ""
+    if folder and corpus["path"] == CORPUS and not card.holds:
+        where = ", which is not in the run (any more)"
     yield "corpus", f"{name}: {sum(splits.values()):,} {_unit(card)}s ({parts}){where}"
     yield "SHA-256", f"{corpus['sha256']} (of the cleaned text)"
     yield "scripts", _scripts(card.scripts)

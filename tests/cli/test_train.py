@@ -385,3 +385,10 @@ def test_the_model_is_explained_before_it_is_trained(
     assert "What happens\n" in told.err
     assert json.loads(told.out)["steps"] == 1
     assert "What happens\n" in charlm("train", *options, "--dry-run", "--json").err
+
+
+def test_force_without_a_run_to_replace_is_refused(charlm, text_file: Path) -> None:
+    result = charlm("train", text_file, "--force")
+    assert result.code == 2
+    assert "--force replaces the run that -o names" in result.err
+    assert not Path("runs").exists()

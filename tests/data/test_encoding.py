@@ -72,6 +72,21 @@ def test_row_21_any_byte_has_a_diagnosis_in_one_line(data: bytes, place: int) ->
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("five euros: 5 €".encode()[:-1], ", where the file ends in the middle of a character"),
+        ("déjà vu, déj".encode() + b"\xc3", ", where the file ends in the middle of a character"),
+        (b"un caf\xe9", "; --encoding"),  # no other character says that it is UTF-8
+        (b"\x81\x8d\x8f\0\x90\x9d" * 9, "; the file is binary"),
+    ],
+)
+def test_row_21_what_latin_1_would_not_mend_is_told(data: bytes, told: str) -> None:
+    with pytest.raises(UnicodeDecodeError) as error:
+        data.decode()
+    assert diagnosis(io.BytesIO(data), "utf-8", error.value.start).startswith(told)
+
+
 @pytest.mark.parametrize("space", [b" ", b"\n", b"x"])
 def test_row_21_far_into_a_file_the_text_around_tells(space: bytes) -> None:
     before = b"many" + space

@@ -177,6 +177,14 @@ def test_files_follow_each_other_with_a_line_break_between(tmp_path: Path) -> No
     assert read(*(tmp_path / name for name in "abc")) == "one\ntwo\nthree"
 
 
+def test_a_file_named_twice_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one\n")
+    name = str(tmp_path / "a")
+    assert open_source([name, name], "utf-8").notes == (
+        f"{name} is named 2 times, and read as often",
+    )
+
+
 def test_a_folder_is_its_texts_in_order(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.txt").write_text("1\n")
@@ -194,8 +202,9 @@ def test_a_folder_is_its_texts_in_order(tmp_path: Path) -> None:
         (lzma.compress(b"a text"), "an xz: unpack it first"),
         (b"PK\x03\x04\x14\x00", "a zip, as .docx"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "a PDF: take the text out"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"a picture \(PNG\)"),
     ],
-    ids=["gzip", "bzip2", "xz", "zip", "pdf"],
+    ids=["gzip", "bzip2", "xz", "zip", "pdf", "png"],
 )
 def test_a_text_in_a_wrapping_is_called_what_it_is(tmp_path: Path, data: bytes, kind: str) -> None:
     (tmp_path / "x").write_bytes(data)

@@ -120,6 +120,7 @@ load, CharlmError = charlm.load, charlm.CharlmError
         (lambda m: m.next("a", k=0), "at least 1"),
         (lambda m: m.next("a", k=True), "a whole number"),
         (lambda m: m.evaluate("no/book.txt"), "no file or folder 'no/book.txt'"),
+        (lambda m: m.evaluate("vaild"), "'vaild' is no part of a corpus; is 'valid' meant"),
         (lambda m: m.score(b"abc"), "it must be a text"),
         (lambda m: m.score("a"), "nothing to score"),
         (lambda m: m.evaluate(None), "a text is a str, or a path, or a list of paths"),

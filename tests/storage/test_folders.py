@@ -13,7 +13,7 @@ from charlm.errors import FileSystemError, ModelError, UsageError
 from charlm.storage import files
 from charlm.storage import names as names_module
 from charlm.storage.files import write_bytes
-from charlm.storage.folders import HOLDER, LOCK, FolderLock, locked, new_folder, sweep
+from charlm.storage.folders import HOLDER, LOCK, FolderLock, locked, new_folder, sweep, try_output
 from charlm.storage.names import Owner, process_space, temporary_name
 
 
@@ -99,8 +99,13 @@ def test_a_lock_is_kept_when_the_folder_gets_its_name(tmp_path: Path) -> None:
             new_folder(run, replace=True, marks=("config.json",)),
         ):
             pass
+        # Nobody is sent to replace, or to go on with, what another is at work in.
+        with pytest.raises(FileSystemError, match=in_use):
+            try_output(run, marks=("config.json",))
     with locked(run):
         pass
+    with pytest.raises(UsageError, match="already exists"):
+        try_output(run, marks=("config.json",))
     assert names(run) == [LOCK, "config.json"]
 
 

@@ -45,7 +45,7 @@ onSelect = (place) => {
   if (rows.length > 1) {
     const together = document.createElement("p");
     together.append(isolated("b", numbers.map((number) => data.words[data.tokens[number]]).join("")));
-    together.append(": " + inBits(surpriseOf(place)) + " in all, of " + rows.length + " characters");
+    together.append(": " + inBits(surpriseOf(place)) + " in all, of " + rows.length + (data.level === "word" ? " words" : " characters"));
     rows.unshift(together);
   }
   document.getElementById("status").replaceChildren(...rows);

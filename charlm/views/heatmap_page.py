@@ -39,7 +39,7 @@ def heatmap_page(
     )
     return page(
         title, facts, body,
-        script="heatmap.js", tints=tints(), data=text.data() | _data(scored),
+        script="heatmap.js", tints=tints(), data=text.data() | _data(scored, level),
     )  # fmt: skip
 
 
@@ -94,10 +94,10 @@ the arrow keys, Home and End"><div id="status" role="status"></div></section>
 """
 
 
-def _data(lines: list[ScoredLine]) -> dict[str, Any]:
-    """Distinct tokens by number, and of each token of the text: its number, hundredths of a bit
-    (-1: none), rank (-1: not asked for), and the numbers of what was expected, each with its
-    thousandths."""
+def _data(lines: list[ScoredLine], level: str) -> dict[str, Any]:
+    """Distinct tokens by number, as they stand in the text and by name. Of each token of the text:
+    its number, hundredths of a bit (-1: none), rank (-1: not asked for), and the numbers of what
+    was expected, each with its thousandths."""
     numbers: dict[str, int] = {}
 
     def number(token: str) -> int:
@@ -116,7 +116,7 @@ def _data(lines: list[ScoredLine]) -> dict[str, Any]:
             for line in lines
             for likeliest in line.expected or ((),) * len(line.tokens)
         ],
-        "words": list(numbers),
+        "words": [detokenize([token], level) for token in numbers],
         "labels": [label(token) for token in numbers],
     }
 

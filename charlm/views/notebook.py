@@ -46,13 +46,12 @@ def heatmap_html(lines: Sequence[ScoredLine], level: str, figures: str) -> str:
 
 
 def _line(line: ScoredLine, level: str, most: int) -> str:
-    between = "" if level == "char" else " "
     begin, places = 0, list[str]()
     for place in places_of(line.tokens[:most], level):
-        bits = line.bits[begin : begin + len(place)]
-        places.append(_place("".join(place), bits))
-        begin += len(place)
-    return f'<div dir="auto">{between.join(places) or "<br>"}</div>'
+        bits = line.bits[begin : begin + place.size]
+        places.append(" " * place.apart + _place(place.text, bits))
+        begin += place.size
+    return f'<div dir="auto">{"".join(places) or "<br>"}</div>'
 
 
 def _place(text: str, bits: Iterable[float | None]) -> str:

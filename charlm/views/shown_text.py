@@ -1,19 +1,20 @@
 """A text as a page shows it: as it is, and what nobody could see by a box with its number.
 
 A place is where a reader can stop: a grapheme (what is read as one character, of one code point or
-several), or a word. Graphemes are cut nowhere, so that letters join and marks stay on them.
+several), a word, or a punctuation mark that is a token. Graphemes are cut nowhere, so that letters
+join and marks stay on them.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
 from wcwidth import iter_graphemes
 
-from charlm.data.text import ACTIVE
+from charlm.data.text import ACTIVE, pieces_of
 
 LEVELS = ("char", "word")
 
@@ -53,28 +54,43 @@ def label(token: str) -> str:
     return plain.get(token) or f"U+{ord(token):04X} {name}".rstrip()
 
 
+@dataclass(frozen=True)
+class Place:
+    """text: of its tokens, as they stand in the text. size: how many they are. apart: whether a
+    space belongs before it, which is of no token."""
+
+    text: str
+    size: int
+    apart: bool = False
+
+
 @dataclass
 class ShownText:
     """Lines of tokens as HTML, and where their places are.
 
     level: as a vocabulary has it. html: one element a line. sizes: tokens of each place. widths:
-    UTF-16 units in which each is shown; between words stands one more. lines: places of each line.
+    UTF-16 units in which each is shown. gaps: of words, those before each. lines: places of each
+    line.
     """
 
     level: str
     html: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
+    gaps: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
 
     def add(self, tokens: Sequence[str]) -> None:
         """The next line."""
         places = places_of(tokens, self.level)
-        shown = [_shown(place) for place in places]
-        between = "" if self.level == "char" else " "
-        body = between.join(marks for marks, _ in shown)
+        shown = [_shown(place.text) for place in places]
+        body = "".join(
+            " " * place.apart + marks for place, (marks, _) in zip(places, shown, strict=True)
+        )
         self.lines.append(len(places))
-        self.sizes += map(len, places)
+        self.sizes += (place.size for place in places)
+        if self.level != "char":
+            self.gaps += (int(place.apart) for place in places)
         self.widths += (len(text.encode("utf-16-le")) // 2 for _, text in shown)
         self.html.append(f'<div class="line" dir="auto" id="line-{len(self.lines)}">{body}</div>')
 
@@ -84,22 +100,43 @@ class ShownText:
             "level": "char" if self.level == "char" else "word",
             "sizes": self.sizes,
             "widths": self.widths,
+            "gaps": self.gaps,
             "lines": self.lines,
         }
 
 
-def places_of(tokens: Sequence[str], level: str) -> list[tuple[str, ...]]:
-    """The places of a line of tokens, each as the tokens that it is of."""
-    return list(_places(tokens)) if level == "char" else [(token,) for token in tokens]
+def places_of(tokens: Sequence[str], level: str) -> list[Place]:
+    """The places of a line of tokens."""
+    if level == "char":
+        return list(_places(tokens))
+    places: list[Place] = []
+    for apart, pieces in _runs(pieces_of(tokens, level)):
+        first, *others = _places(pieces)
+        places += [replace(first, apart=apart), *others]
+    return places
 
 
-def plain(place: tuple[str, ...]) -> str:
+def plain(place: Place) -> str:
     """The text that a place shows."""
-    return _shown(place)[1]
+    return _shown(place.text)[1]
 
 
-def _places(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Graphemes as the tokens that they are of; an unseen character stands alone."""
+def _runs(pieces: Iterable[str]) -> Iterator[tuple[bool, list[str]]]:
+    """Words and marks that are joined, without the space before them, and whether there is one."""
+    apart, run = False, list[str]()
+    for piece in pieces:
+        if run and piece.startswith(" "):
+            yield apart, run
+            run = []
+        if not run:
+            apart = piece.startswith(" ")
+        run.append(piece.removeprefix(" "))
+    if run:
+        yield apart, run
+
+
+def _places(tokens: Sequence[str]) -> Iterator[Place]:
+    """What tokens that are joined show: graphemes are whole, an unseen character stands alone."""
     ends, end = set(), 0
     for grapheme in iter_graphemes("".join(tokens)):
         end += len(grapheme)
@@ -108,20 +145,19 @@ def _places(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
     end = 0
     for token in tokens:
         if place and UNSEEN.search(token):
-            yield tuple(place)
+            yield Place("".join(place), len(place))
             place = []
         place.append(token)
         end += len(token)
         if end in ends or UNSEEN.search(token):
-            yield tuple(place)
+            yield Place("".join(place), len(place))
             place = []
     if place:
-        yield tuple(place)
+        yield Place("".join(place), len(place))
 
 
-def _shown(place: tuple[str, ...]) -> tuple[str, str]:
-    """A place as HTML, and as the text that it shows."""
-    text = "".join(place)
+def _shown(text: str) -> tuple[str, str]:
+    """A place's text as HTML, and as what it shows."""
     if text == "\t":
         # Browsers tint no blank that a tab leaves: there is a sign in it to be tinted.
         return f'<span class="sign">{TAB_SIGN}</span>\t', f"{TAB_SIGN}\t"

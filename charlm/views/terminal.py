@@ -139,13 +139,13 @@ class Heatmap:
         """The places of a line; a tab as one, a cell wide."""
         begin = 0
         for place in places_of(line.tokens, self._level):
-            if begin and self._level != "char":
+            if place.apart:
                 yield Cell(" ", 1, between=True)
-            told = [bits for bits in line.bits[begin : begin + len(place)] if bits is not None]
-            begin += len(place)
+            told = [bits for bits in line.bits[begin : begin + place.size] if bits is not None]
+            begin += place.size
             step = _step(math.fsum(told)) if told else None
             text = plain(place)
-            if place == ("\t",):
+            if place.text == "\t":
                 yield Cell("\t", 1, step)
             elif width := max(0, wcswidth(text)):
                 yield Cell(text, width, step)

@@ -6,7 +6,6 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const text = document.getElementById("text");
 const panel = document.getElementById("panel");
-const gap = data.level === "word" ? 1 : 0;
 
 // Of each line: its element, its first place and the one after its last.
 const lines = [];
@@ -21,10 +20,11 @@ function readText() {
   for (const element of text.getElementsByClassName("line")) {
     const line = { element, first: place, end: place + data.lines[lines.length], tinted: [], shown: null, nodes: null };
     for (let begin = 0; place < line.end; place++) {
+      begin += data.gaps[place] ?? 0;
       begins[place] = begin;
       lineOf[place] = lines.length;
       tokenOf[place] = token;
-      begin += data.widths[place] + gap;
+      begin += data.widths[place];
       token += data.sizes[place];
     }
     lines.push(line);

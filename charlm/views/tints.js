@@ -17,7 +17,7 @@ function* runsOf(begin, end) {
   for (let first = begin; first < end; ) {
     const tint = tintOf(first);
     let last = first;
-    while (!gap && last + 1 < end && tintOf(last + 1) === tint) {
+    while (last + 1 < end && !data.gaps[last + 1] && tintOf(last + 1) === tint) {
       last++;
     }
     if (tint >= 0) {

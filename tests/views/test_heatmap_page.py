@@ -138,3 +138,11 @@ def test_words_are_shown_with_spaces() -> None:
     found = page(ScoredLine(("to", "be", "<unk>"), (1.0, 2.0, None)), level="word")
     assert found.lines == ["to be <unk>"]
     assert found.data["level"] == "word"
+
+
+def test_marks_that_are_words_are_shown_without_their_signs() -> None:
+    line = ScoredLine(("sir", "-↔", "ree", ",", "no"), (1.0, 2.0, 3.0, 4.0, 5.0))
+    found = page(line, level="word+punctuation")
+    assert found.lines == ["sir-ree, no"]
+    assert found.data["words"] == ["sir", "-", "ree", ",", "no"]
+    assert found.data["labels"][1] == "-↔"

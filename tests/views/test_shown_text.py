@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.views.shown_text import ShownText, in_sight, label, marked_up, plain
+from charlm.data.text import detokenize, tokenize
+from charlm.views.shown_text import Place, ShownText, in_sight, label, marked_up, places_of, plain
 
 ANY = st.text(st.characters(), max_size=60)
 
@@ -56,7 +57,41 @@ def test_words_stand_apart() -> None:
     shown = ShownText("word")
     shown.add(["to", "be"])
     assert ">to be<" in shown.html[0]
-    assert (shown.sizes, shown.widths) == ([1, 1], [2, 2])
+    assert (shown.sizes, shown.widths, shown.gaps) == ([1, 1], [2, 2], [0, 1])
+
+
+def test_marks_that_are_words_are_joined_to_them_and_each_is_a_place() -> None:
+    level = "word+breaks+punctuation"
+    text = 'He said: "it\'s (well-known), no?"\n'
+    places = places_of(tokenize(text, level), level)
+    assert "".join(" " * place.apart + place.text for place in places) == text
+    assert [place.text for place in places] == [
+        "He", "said", ":", '"', "it's", "(", "well", "-", "known", ")", ",", "no", "?", '"', "\n",
+    ]  # fmt: skip
+    shown = ShownText(level)
+    shown.add(tokenize(text, level))
+    assert "(well-known), no?" in shown.html[0]
+    assert shown.data()["gaps"] == [0, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0]
+
+
+def test_signs_that_are_one_grapheme_are_one_place() -> None:
+    level = "word+punctuation"
+    tokens = tokenize("yes 👍🏽!", level)
+    assert len(tokens) == 4
+    assert places_of(tokens, level) == [
+        Place("yes", 1),
+        Place("👍🏽", 2, apart=True),
+        Place("!", 1),
+    ]
+
+
+@given(ANY, st.sampled_from(["word", "word+breaks", "word+punctuation", "word+breaks+punctuation"]))
+def test_words_are_shown_as_the_text_has_them(text: str, level: str) -> None:
+    tokens = tokenize(text, level)
+    places = places_of(tokens, level)
+    shown = "".join(" " * place.apart + place.text for place in places)
+    assert shown == detokenize(tokens, level)
+    assert sum(place.size for place in places) == len(tokens)
 
 
 @given(ANY)
@@ -82,4 +117,4 @@ def test_a_tab_has_a_sign_that_can_be_tinted_and_stays_a_tab() -> None:
     assert shown.widths == [2, 1, 2, 1]
     sign = '<span class="sign">⇥</span>\t'
     assert f"{sign}a{sign}<bdi" in shown.html[0]
-    assert plain(("\t",)) == "⇥\t"
+    assert plain(Place("\t", 1)) == "⇥\t"

@@ -129,6 +129,12 @@ def test_words_are_apart() -> None:
     assert Heatmap(Style.MARKS, "word", None).line(line) == "to be\n   ^^\n"
 
 
+def test_marks_that_are_words_stand_beside_theirs() -> None:
+    level = "word+punctuation"
+    line = ScoredLine(("(", "aye", ",", "sir", "-↔", "ree", ")"), (9.5, 1, 9.5, 1, 6.5, None, 9.5))
+    assert Heatmap(Style.MARKS, level, None).line(line) == "(aye, sir-ree)\n^   ^    -???^\n"
+
+
 @pytest.mark.parametrize("style", Style)
 def test_a_legend_says_what_the_signs_mean_in_forty_cells(style: Style) -> None:
     legend = Heatmap(style, "char", 40).legend()

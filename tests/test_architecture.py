@@ -56,6 +56,7 @@ ORDER = [
     "training.event_file", "training.logs", "training.recorder",
     "training.following", "training.result", "training.session",
     "training.ahead", "training.new_run", "training.job", "training.resumed",
+    "library.wording",
     "library.card", "library.score", "library.model", "library.progress", "library.train",
     "cli.output", "cli.inputs", "cli.completion", "cli.shells",
     "cli.options", "cli.refusals", "cli.pages",

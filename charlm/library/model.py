@@ -13,6 +13,7 @@ from charlm.consistency import check_generation
 from charlm.data.inputs import named_or_text, source_of
 from charlm.data.vocab import UNK_ID
 from charlm.errors import UsageError
+from charlm.library.wording import in_python
 from charlm.run import Run, need_direction, open_run
 from charlm.settings import by_name, configured
 
@@ -50,7 +51,7 @@ class Model:
 
     run: its run, with config, vocabulary and weights. Text is written and scored by NumPy alone,
     unless it is on another device than a CPU; evaluate and fill import torch.
-    Whatever fails raises an error of charlm's own (`CharlmError`).
+    Whatever fails raises an error of charlm's own (`CharlmError`), in the words of Python.
     """
 
     def __init__(self, run: Run, *, device: str = "cpu") -> None:
@@ -74,6 +75,7 @@ class Model:
         """
         return "".join(self.stream(prefix, **settings))
 
+    @in_python()
     def samples(self, n: int, prefix: str = "", **settings: Any) -> list[str]:
         """`n` texts that continue `prefix`, made side by side; see `generate`."""
         _no_number(settings)
@@ -84,6 +86,7 @@ class Model:
         writer.check_finished(samples)
         return [sample.text for sample in samples]
 
+    @in_python()
     def stream(self, prefix: str = "", **settings: Any) -> Iterator[str]:
         """`generate`, piece by piece as it is made; the settings are checked at once."""
         _no_number(settings)
@@ -91,11 +94,12 @@ class Model:
         return self._pieces(writer, ids)
 
     def _pieces(self, writer: "Writer", ids: list[int]) -> Iterator[str]:
-        samples, stream = writer.write(ids)
-        for _, text in stream:
-            if text:
-                yield text
-        writer.check_finished(samples)
+        with in_python():
+            samples, stream = writer.write(ids)
+            for _, text in stream:
+                if text:
+                    yield text
+            writer.check_finished(samples)
 
     def _writer(self, prefix: str, settings: dict[str, Any]) -> "tuple[Writer, list[int]]":
         from charlm.generation.writer import Writer, read_prefix
@@ -115,6 +119,7 @@ class Model:
 
         return engine_of(self.run, self.device)
 
+    @in_python()
     def next(self, prefix: str = "", k: int = 10) -> list[Next]:
         """The `k` likeliest next characters (or words) after `prefix`, the likeliest first, with
         their probabilities under the model itself, at temperature 1. What stands for unknown ones
@@ -132,6 +137,7 @@ class Model:
         order = [i for i in np.argsort(-shares, kind="stable").tolist() if i != UNK_ID]
         return [Next(self.run.vocab.tokens[i], float(shares[i])) for i in order[:k]]
 
+    @in_python()
     def score(self, text: str) -> "TextScore":
         """How surprised the model is at `text`, read in order from its beginning: nats (base e),
         bits (base 2), perplexity, and the bits of each character.
@@ -152,6 +158,7 @@ class Model:
         where there is no surprise (see `score`)."""
         return [bits for line in self.score(text).lines for bits in line.bits]
 
+    @in_python()
     def fill(self, text: str, n: int = 1, *, mask: str = "_") -> list[Filled]:
         """The `n` best ways to fill the gaps of `text`, the best first, by a model that was trained
         with `bidirectional=True`. Each `mask` is one character to find; at word level, a run of
@@ -174,6 +181,7 @@ class Model:
 
         return open_model(self.run, self.device)
 
+    @in_python()
     def evaluate(self, text_or_split: Text = "valid") -> "Score":
         """The score of a text in one pass, as `charlm evaluate` has it.
 
@@ -204,6 +212,7 @@ class Model:
         return evaluate(self._network, ids, run.vocab).checked()
 
     @property
+    @in_python()
     def card(self) -> "ModelCard":
         """What it is, what it was trained on, what it reached."""
         from charlm.card import card_of
@@ -229,6 +238,7 @@ class Model:
         return self.card._repr_html_()
 
 
+@in_python()
 def load(
     path: str | os.PathLike[str],
     *,

@@ -9,6 +9,7 @@ from typing import Any
 from charlm.course import Validation
 from charlm.errors import UsageError
 from charlm.evaluation.metrics import Score
+from charlm.library.wording import in_python_words
 from charlm.run import Run
 from charlm.training.reports import Progress, Silent, Stretch
 
@@ -41,7 +42,8 @@ class Quiet(Silent):
 
     def note(self, message: str) -> None:
         serious = message.startswith("Warning: ")
-        LOGGER.log(logging.WARNING if serious else logging.INFO, message.removeprefix("Warning: "))
+        told = in_python_words(message.removeprefix("Warning: "))
+        LOGGER.log(logging.WARNING if serious else logging.INFO, told)
 
     def stopping(self, message: str) -> None:
         """Not a word: a handler of the log may have been in the middle of one."""

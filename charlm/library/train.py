@@ -12,6 +12,7 @@ from charlm.data.source import Source
 from charlm.errors import DataError, OutOfMemoryError, Stopped, UsageError, is_out_of_memory
 from charlm.library.model import Model, Text, optional_path
 from charlm.library.progress import Callback, Quiet, reports_to
+from charlm.library.wording import in_python
 from charlm.run import open_run
 from charlm.settings import Changes, by_name, given_over, read_toml
 from charlm.training.distributed import World, join, leading
@@ -23,6 +24,7 @@ SECTIONS = ("training", "model", "text", "data", "generation")
 NOT_HERE = ("input",)
 
 
+@in_python()
 def train(
     text_or_path: Text,
     *,

@@ -66,7 +66,7 @@ def test_settings_go_by_their_names(here: Path, nonsense: Callable[[int], str]) 
     assert (config.model.rnn_type, config.training.max_steps) == ("gru", 20)
     assert (config.training.seed, config.generation.temperature) == (3, 0.5)
     assert config.text.lowercase
-    with pytest.raises(UsageError, match="the output run already exists"):
+    with pytest.raises(UsageError, match=r"run already exists; .*\(output=…\).* \(replace=True\)"):
         train(nonsense(1000), output="run", **TINY)
     assert train(nonsense(1000), output="run", replace=True, **TINY).config.model.rnn_type == "lstm"
     started = train(nonsense(1000), output="more", init_from=load("run"), max_steps=1)
@@ -91,6 +91,9 @@ def test_settings_go_by_their_names(here: Path, nonsense: Callable[[int], str]) 
         (lambda: train("no/book.txt"), "no file or folder 'no/book.txt', and as a text it looks"),
         (lambda: train("the name of my book.txt"), "no file or folder 'the name of my book.txt'"),
         (lambda: train("a", hidden_size="x"), "it must be a whole number"),
+        (lambda: train("abc" * 99, split_punctuation=True), 'add level="word"'),
+        (lambda: train("abc" * 99, freeze="recurrent"), "add init_from=RUN"),
+        (lambda: train("abc" * 99, val_frac=0, seq_len=5000, batch_size=1), "a smaller seq_len"),
     ],
 )
 def test_mistakes_end_in_errors_of_charlm(call: Callable[[], Any], message: str) -> None:

@@ -75,8 +75,12 @@ def _named_like_a_file(text: str) -> bool:
 def texts_of(inputs: "tuple[str, ...] | Source", config: Config) -> "Source":
     """The text to make a corpus of, with what the settings hold out as texts of their own.
 
-    inputs: see `source_of`; or a text that is already in memory.
+    inputs: see `source_of`; or a text that is already in memory, of which no encoding is asked, but
+    which the run keeps. Raises UsageError.
     """
+    from charlm.data.text import check_text
+
+    check_text(config.text)
     source = source_of(inputs, config) if isinstance(inputs, tuple) else inputs
     own = {"valid": config.data.val, "test": config.data.test}
     held_out = {part: source_of((name,), config) for part, name in own.items() if name is not None}

@@ -93,6 +93,7 @@ def test_settings_go_by_their_names(here: Path, nonsense: Callable[[int], str]) 
         (lambda: train("a", hidden_size="x"), "it must be a whole number"),
         (lambda: train("abc" * 99, split_punctuation=True), 'add level="word"'),
         (lambda: train("abc" * 99, freeze="recurrent"), "add init_from=RUN"),
+        (lambda: train("abc" * 99, encoding="klingon", max_steps=1), "^encoding 'klingon'"),
         (lambda: train("abc" * 99, val_frac=0, seq_len=5000, batch_size=1), "a smaller seq_len"),
     ],
 )

@@ -33,8 +33,8 @@ from charlm.run import Run
 from charlm.storage.files import write_bytes
 from charlm.views.card import rows_to_share
 from charlm.views.heatmap_page import legend, tints
-from charlm.views.page import digest, embedded, stylesheet, tint_rules
-from charlm.views.shown_text import UNSEEN, in_sight, label, marked_up
+from charlm.views.page import digest, embedded, head, stylesheet, tint_rules
+from charlm.views.shown_text import UNSEEN, label, marked_up
 
 _ENGINE = (
     "packed.js", "simd.js", "engine.js", "words.js", "reading.js", "draw.js", "filler.js",
@@ -89,15 +89,13 @@ def page_of(run: Run, weights: Packed, precision: str, loss: Loss | None) -> str
     rows = [("precision", _precision(precision, loss)), *rows_to_share(card)]
     if unmet := _unmet(run.config):
         rows.insert(0, ("writes", f"without {unmet}, which charlm generate knows"))
+    policy = _POLICY.substitute(engine=digest(engine), script=digest(script), style=digest(style))
     settings = vars(run.config.generation)
     shown = {name: _number(settings[name]) for name in _SETTINGS}
     shown |= {f"about_{name}": escape(_help_of(name)) for name in _SETTINGS}
     return Template(_file("page.html")).substitute(
         **shown,
-        policy=_POLICY.substitute(
-            engine=digest(engine), script=digest(script), style=digest(style)
-        ),
-        title=escape(in_sight(card.name)),
+        head=head(card.name, policy, style),
         heading=marked_up(card.name),
         what=f"A recurrent language model that {'fills gaps in' if fills else 'writes'} text, "
         f"{unit} by {unit}",
@@ -112,7 +110,6 @@ def page_of(run: Run, weights: Packed, precision: str, loss: Loss | None) -> str
             f'<div><dt>{marked_up(name)}</dt><dd dir="auto">{marked_up(value)}</dd></div>'
             for name, value in rows
         ),
-        style=style,
         about=embedded(about_model(run.config, run.vocab, weights, precision)),
         weights=weights.letters,
         engine=engine,

@@ -9,7 +9,7 @@ from typing import Any
 from charlm.data.text import detokenize
 from charlm.views.colours import RGB, SCALE_BITS, cividis
 from charlm.views.histogram import histogram
-from charlm.views.page import page
+from charlm.views.page import page, reader
 from charlm.views.scored_line import ScoredLine
 from charlm.views.shown_text import ShownText, label, marked_up
 
@@ -32,10 +32,9 @@ def heatmap_page(
         text.add(line.tokens)
     bits = [value for line in scored for value in line.bits]
     body = _BODY.format(
-        kind="character" if level == "char" else "word",
         figures=_figures([value for value in bits if value is not None], level),
         links=_links(scored, text),
-        lines="\n".join(text.html),
+        reader=reader(level, text.html),
     )
     return page(
         title, facts, body,
@@ -83,13 +82,7 @@ _BODY = """\
 </ol>
 </section>
 </section>
-<h2>The text</h2>
-<p class="hint">Point at a {kind}, or click on it and go on by the arrow keys, Home and End.</p>
-<div id="text" lang="">
-{lines}
-</div>
-<section id="panel" tabindex="0" role="application" aria-label="Reader: step through the text by \
-the arrow keys, Home and End"><div id="status" role="status"></div></section>
+{reader}
 </main>
 """
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from charlm.views.colours import RGB, between
 from charlm.views.heatmap_page import legend
-from charlm.views.page import page
+from charlm.views.page import page, reader
 from charlm.views.shown_text import ShownText, in_sight, label
 from charlm.views.unit_row import UnitRow
 
@@ -50,11 +50,10 @@ def neurons_page(
         "units": [b64encode(column.tobytes()).decode() for column in activations.T],
     }
     body = _BODY.format(
-        kind="character" if level == "char" else "word",
         legend=legend(tints(), ("-1", "1"), _NOTE),
         size=min(max(len(units), 2), 24),
         units="\n".join(map(_option, units)),
-        lines="\n".join(text.html),
+        reader=reader(level, text.html),
     )
     return page(title, facts, body, script="neurons.js", tints=tints(), data=data)
 
@@ -85,13 +84,7 @@ _BODY = """\
 {legend}
 </aside>
 <div>
-<h2>The text</h2>
-<p class="hint">Point at a {kind}, or click on it and go on by the arrow keys, Home and End.</p>
-<div id="text" lang="">
-{lines}
-</div>
-<section id="panel" tabindex="0" role="application" aria-label="Reader: step through the text by \
-the arrow keys, Home and End"><div id="status" role="status"></div></section>
+{reader}
 </div>
 </main>
 """

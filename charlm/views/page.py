@@ -13,7 +13,7 @@ from charlm.views.shown_text import in_sight, marked_up
 
 # What every page with a text has, in order.
 _SCRIPTS = ("text.js", "tints.js", "reader.js")
-_PAGE = Template("""\
+_HEAD = Template("""\
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -22,7 +22,9 @@ _PAGE = Template("""\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>$title</title>
-<style>$style</style>
+<style>$style</style>""")
+_PAGE = Template("""\
+$head
 <link rel="expect" href="#tinted" blocking="render">
 </head>
 <body>
@@ -39,6 +41,15 @@ $body
 </body>
 </html>
 """)
+# Where `text.js` and `reader.js` find the text and a place to tell of it.
+_READER = """\
+<h2>The text</h2>
+<p class="hint">Point at a {kind}, or click on it and go on by the arrow keys, Home and End.</p>
+<div id="text" lang="">
+{lines}
+</div>
+<section id="panel" tabindex="0" role="application" aria-label="Reader: step through the text by \
+the arrow keys, Home and End"><div id="status" role="status"></div></section>"""
 
 
 def page(
@@ -52,7 +63,7 @@ def page(
 ) -> str:
     """A page as one text, which UTF-8 can hold.
 
-    title, facts (name and value): plain texts, of any characters. body: HTML, with the text.
+    title, facts (name and value): plain texts, of any characters. body: HTML, with a `reader`.
     script: the file beside this one with what is the page's own. tints: the colours of the text,
     and by which line each is told apart without its colour ("underline", "overline" or "none"); the
     classes t0, t1 ... data: what the scripts find as JSON.
@@ -64,18 +75,32 @@ def page(
         f"script-src '{digest(code)}'; style-src '{digest(style)}'"
     )
     return _PAGE.substitute(
-        policy=policy,
-        title=in_sight(title).replace("&", "&amp;").replace("<", "&lt;"),
+        head=head(title, policy, style),
         heading=marked_up(title),
         facts="\n".join(
             f'<div><dt>{marked_up(name)}</dt><dd dir="auto">{marked_up(value)}</dd></div>'
             for name, value in facts.items()
         ),
-        style=style,
         body=body,
         data=embedded(data),
         script=code,
     )
+
+
+def head(title: str, policy: str, style: str) -> str:
+    """What every page begins with, up to more of its head. title: a plain text, of any characters.
+    policy: what the page may do, as a Content-Security-Policy. style: its rules."""
+    return _HEAD.substitute(
+        policy=policy,
+        title=in_sight(title).replace("&", "&amp;").replace("<", "&lt;"),
+        style=style,
+    )
+
+
+def reader(level: str, lines: Sequence[str]) -> str:
+    """The text that a reader steps through, where the scripts look for it. level: what tokens are,
+    "char" or "word". lines: HTML, as `ShownText` has it."""
+    return _READER.format(kind="character" if level == "char" else "word", lines="\n".join(lines))
 
 
 def embedded(data: Mapping[str, Any]) -> str:

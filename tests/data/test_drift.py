@@ -6,18 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.data.counter import TokenCounter
 from charlm.data.drift import is_unlike
-from charlm.data.vocab import build_vocab
+from tests.vocabularies import vocab_of
 
 ENGLISH = "it was the best of times it was the worst of times and all that came of it then "
 LATIN = "quousque tandem abutere catilina patientia nostra quamdiu etiam furor iste tuus "
 
 
 def unlike(text: str, share: float = 0.1) -> bool:
-    counter = TokenCounter("char")
-    counter.add(text)
-    ids = build_vocab(counter).encode(text)
+    ids = vocab_of(text).encode(text)
     cut = int(len(ids) * (1 - share))
     return is_unlike(ids[cut:], ids[:cut])
 

@@ -9,17 +9,11 @@ from hypothesis import strategies as st
 
 from charlm.config import DataConfig, TextConfig
 from charlm.data.corpus import build_corpus
-from charlm.data.counter import TokenCounter
 from charlm.data.measure import Measured, measure
 from charlm.data.source import open_source, text_source
-from charlm.data.vocab import Vocab, build_vocab
+from charlm.data.vocab import Vocab
 from charlm.errors import DataError, UsageError
-
-
-def vocab_of(text: str, level: str = "char") -> Vocab:
-    counter = TokenCounter(level)
-    counter.add(text)
-    return build_vocab(counter)
+from tests.vocabularies import vocab_of
 
 
 def measured(

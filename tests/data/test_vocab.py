@@ -12,12 +12,7 @@ from charlm.data.counter import TokenCounter
 from charlm.data.extension import extended
 from charlm.data.vocab import Vocab, build_vocab, describe_token, id_type, recounted
 from charlm.errors import CharlmError, DataError, ModelError, UsageError
-
-
-def vocab_of(text: str, level: str = "char", **options: Any) -> Vocab:
-    counter = TokenCounter(level)
-    counter.add(text)
-    return build_vocab(counter, **options)
+from tests.vocabularies import vocab_of
 
 
 @given(st.lists(st.text(), max_size=5))

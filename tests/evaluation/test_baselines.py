@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.data.counter import TokenCounter
 from charlm.data.text import tokenize
-from charlm.data.vocab import Vocab, build_vocab
+from charlm.data.vocab import Vocab
 from charlm.evaluation.baselines import (
     LEAST_FOR_XZ,
     Baselines,
@@ -22,6 +21,7 @@ from charlm.evaluation.baselines import (
     interpolated,
     xz,
 )
+from tests.vocabularies import vocab_of
 
 TEXTS = st.text(alphabet="abc", min_size=1, max_size=40)
 
@@ -55,9 +55,7 @@ def test_interpolation_is_the_formula(train: str, scored: str) -> None:
 
 
 def prepared(train: str, scored: str, level: str = "char") -> tuple[Any, Any, Vocab]:
-    counter = TokenCounter(level)
-    counter.add(train)
-    vocab = build_vocab(counter)
+    vocab = vocab_of(train, level)
     return vocab.encode(train), vocab.encode(scored), vocab
 
 

@@ -6,19 +6,13 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig
-from charlm.data.counter import TokenCounter
-from charlm.data.vocab import UNK_ID, Vocab, build_vocab
+from charlm.data.vocab import UNK_ID
 from charlm.errors import DataError
 from charlm.evaluation.evaluator import evaluate, score_of
 from charlm.model.network import CharLM
+from tests.vocabularies import vocab_of
 
 TEXT = "the cat sat on the mat, and the rat — réti — sat on the cat. " * 100
-
-
-def vocab_of(text: str) -> Vocab:
-    counter = TokenCounter("char")
-    counter.add(text)
-    return build_vocab(counter)
 
 
 VOCAB = vocab_of(TEXT)

@@ -7,18 +7,11 @@ import pytest
 import torch
 
 from charlm.config import GenerationConfig, ModelConfig
-from charlm.data.counter import TokenCounter
-from charlm.data.vocab import Vocab, build_vocab
+from charlm.data.vocab import Vocab
 from charlm.generation.sampler import Sample, Sampler
 from charlm.generation.stepper import Stepper
 from charlm.model.network import CharLM, weights_of
-
-
-def vocab_of(text: str, level: str = "char") -> Vocab:
-    counter = TokenCounter(level)
-    counter.add(text)
-    return build_vocab(counter)
-
+from tests.vocabularies import vocab_of
 
 VOCAB = vocab_of("aaabbc")
 

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.config import Config, GenerationConfig, ModelConfig
-from charlm.data.counter import TokenCounter
-from charlm.data.vocab import Vocab, build_vocab
+from charlm.data.vocab import Vocab
 from charlm.errors import ModelError, UsageError
 from charlm.generation.dialogue import Dialogue
 from charlm.generation.sampler import Sampler
 from charlm.generation.stepper import Stepper
 from charlm.model.network import CharLM, weights_of
 from charlm.run import open_run
+from tests.vocabularies import vocab_of
 
 GREEDY = GenerationConfig(length=12, temperature=0.0)
 
@@ -45,9 +45,8 @@ def test_whoever_stops_reading_ends_the_text_there(model: tuple[Stepper, Vocab])
 
 
 def test_it_goes_on_from_the_words_and_marks_themselves() -> None:
-    counter = TokenCounter("word+breaks+punctuation")
-    counter.add('to be, or "not" to be. or (to) be\nor, "to" be, not')
-    vocab = build_vocab(counter)
+    text = 'to be, or "not" to be. or (to) be\nor, "to" be, not'
+    vocab = vocab_of(text, "word+breaks+punctuation")
     for seed in range(9):
         torch.manual_seed(seed)
         config = ModelConfig(hidden_size=12, embedding_size=6)

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from charlm.config import GenerationConfig, ModelConfig
-from charlm.data.counter import TokenCounter
-from charlm.data.vocab import Vocab, build_vocab
+from charlm.data.vocab import Vocab
 from charlm.errors import ModelError, UsageError
 from charlm.generation import lines as module
 from charlm.generation.known_lines import KnownLines
@@ -18,13 +17,7 @@ from charlm.generation.lines import Line, Lines, Wanted
 from charlm.generation.stepper import Stepper
 from charlm.generation.torch_stepper import TorchStepper
 from charlm.model.network import CharLM, weights_of
-
-
-def vocab_of(text: str, level: str = "char") -> Vocab:
-    counter = TokenCounter(level)
-    counter.add(text)
-    return build_vocab(counter)
-
+from tests.vocabularies import vocab_of
 
 VOCAB = vocab_of("anna\nbea\ncab\n")
 CONFIG = ModelConfig(hidden_size=12, embedding_size=6)

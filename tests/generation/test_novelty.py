@@ -5,18 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.data.counter import TokenCounter
-from charlm.data.vocab import Vocab, build_vocab
 from charlm.generation import novelty as module
 from charlm.generation.novelty import SHORTEST_COPY, Automaton, Novelty, novelty
+from tests.vocabularies import vocab_of
 
 TEXTS = st.text(alphabet="ab", max_size=30)
-
-
-def vocab_of(text: str, level: str = "char") -> Vocab:
-    counter = TokenCounter(level)
-    counter.add(text)
-    return build_vocab(counter)
 
 
 def compared(texts: list[str], training: str, level: str = "char") -> list[Novelty]:

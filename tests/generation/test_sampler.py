@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from charlm.config import GenerationConfig, ModelConfig
-from charlm.data.counter import TokenCounter
-from charlm.data.vocab import UNK_ID, Vocab, build_vocab
+from charlm.data.vocab import UNK_ID, Vocab
 from charlm.generation.drawing import Dice
 from charlm.generation.layers import ROW_BY_ROW
 from charlm.generation.rules import (
@@ -25,13 +24,7 @@ from charlm.generation.rules import (
 from charlm.generation.sampler import Sample, Sampler
 from charlm.generation.stepper import Stepper
 from charlm.model.network import CharLM, weights_of
-
-
-def vocab_of(text: str, level: str = "char") -> Vocab:
-    counter = TokenCounter(level)
-    counter.add(text)
-    return build_vocab(counter)
-
+from tests.vocabularies import vocab_of
 
 VOCAB = vocab_of("the cat sat on the mat\n")
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import UsageError
+from charlm.generation.breadth import most_at_once
 from charlm.generation.expression import (
     TOO_DEEP,
     Alternation,
@@ -28,6 +29,8 @@ from charlm.generation.expression import (
 
 # Places of the automaton, at most: (.{1,1000}){1,1000} would have a million.
 LARGEST = 100_000
+# Of them at once, at most: what a character costs. (.{0,100}){0,300} would have 30,000.
+BROADEST = 2000
 NEVER = 1 << 40
 
 # What a place has behind it: nothing that matters, a `$` (the end, or a last line break, comes
@@ -78,8 +81,15 @@ class Matcher:
         tree = read_expression(expression, characters)
         try:
             begin = self._built(tree, self._final)
+            breadth = most_at_once(tree, longest)
         except RecursionError:
             raise UsageError(TOO_DEEP) from None
+        if breadth > BROADEST:
+            raise UsageError(
+                f"--match: the expression can be read in too many ways: a text may be in "
+                f"{breadth:,} places of it at once, and {BROADEST:,} can be followed; a shorter "
+                "--length has fewer, and so has one repetition instead of one in another"
+            )
         self._needs = self._distances()
         self._states: dict[tuple[Place, ...], State] = {}
         self._steps: dict[tuple[tuple[Place, ...], int], State] = {}

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
+from charlm.generation.breadth import most_at_once
+from charlm.generation.expression import read_expression
 from charlm.generation.matching import NEVER, Matcher
 
 ALPHABET = "aB \n"
@@ -53,6 +55,19 @@ def accepts(matcher: Matcher, text: str, alphabet: str = ALPHABET) -> bool:
     return state.ends
 
 
+def broadest(matcher: Matcher) -> int:
+    """The most places, of all states in which a character may follow."""
+    states, most = {matcher.first}, 0
+    for left in range(LONGEST, 0, -1):
+        most = max([most, *(len({place // 3 for place in state.places}) for state in states)])
+        states = {
+            matcher.step(state, number)
+            for state in states for number in range(len(ALPHABET))
+            if matcher.allowed(state, left)[number]
+        }  # fmt: skip
+    return most
+
+
 @given(st.builds(str.__add__, st.sampled_from(["", "", "(?i)", "(?s)", "(?x)"]), EXPRESSIONS))
 @settings(max_examples=200, deadline=None)
 def test_it_accepts_what_re_accepts_and_knows_the_least_length(expression: str) -> None:
@@ -64,6 +79,7 @@ def test_it_accepts_what_re_accepts_and_knows_the_least_length(expression: str) 
     matcher = Matcher(expression, ALPHABET, LONGEST)
     matches = [text for text in TEXTS if pattern.fullmatch(text)]
     assert [text for text in TEXTS if accepts(matcher, text)] == matches
+    assert broadest(matcher) <= most_at_once(read_expression(expression, ALPHABET), LONGEST)
     least = matcher.least(matcher.first)
     assert least == min(map(len, matches)) if matches else least > LONGEST
 
@@ -158,3 +174,25 @@ def test_repetitions_cost_no_more_than_a_text_has_room_for(
     matcher = Matcher(expression, ALPHABET, LONGEST)
     assert [text for text in TEXTS if accepts(matcher, text)] == matches
     assert len(matcher._nodes) < 200
+
+
+@pytest.mark.parametrize(
+    ("expression", "longest", "most"),
+    [
+        ("(?s).{0,10000}", 10_000, 1),
+        ("(?s)(the|a|an)* .*king.{0,1000}", 10_000, 1012),
+        ("(?s)(.{20}){0,30}", 600, 1),
+        ("(?s)(.{0,100}){0,300}", 300, None),
+        ("(?s).*.{0,10000}", 10_000, None),
+    ],
+)
+def test_an_expression_that_can_be_read_in_too_many_ways_is_refused(
+    expression: str, longest: int, most: int | None
+) -> None:
+    """A character would take a tenth of a second and more."""
+    if most is None:
+        with pytest.raises(UsageError, match="places of it at once, and 2,000 can be followed"):
+            Matcher(expression, ALPHABET, longest)
+        return
+    Matcher(expression, ALPHABET, longest)
+    assert most_at_once(read_expression(expression, ALPHABET), longest) == most

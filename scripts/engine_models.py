@@ -51,7 +51,7 @@ MODELS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
 def model_of(settings: dict[str, Any], vocab_size: int) -> tuple[Config, CharLM]:
     changes = {"hidden_size": 30, "embedding_size": 10, "init": "torch", **settings}
     config = configured(Config(), {"model": changes})
-    torch.manual_seed(1)
+    torch.manual_seed(2)  # of which no model's likeliest text is one symbol for ever
     model = CharLM(config.model, vocab_size).eval()
     with torch.no_grad():
         # As far from even as a trained model's; and weights that tell states apart, without which

@@ -21,6 +21,8 @@ from charlm.generation.stepper import Stepper
 from charlm.run import Run
 
 EXACT, LENGTH, SEED = 1e-4, 500, 7
+# A text of fewer different tokens would prove little.
+LEAST_KINDS = 3
 TEMPERATURES = (0.0, 0.8)
 # The page's own engine, asked on the page: the logits after each id, one list.
 LOGITS = """(() => {
@@ -69,6 +71,7 @@ def check_text(
     written, expected = browser.run("written"), beginning + sample.text
     how = f"{name}, temperature {temperature}: {LENGTH} tokens"
     kinds = len(set(sample.ids))
+    check(f"{how} that are not all the same", kinds >= LEAST_KINDS, kinds)
     if written == expected:
         check(f"{how} as charlm", True)
         print(f"{how} as charlm's, of {kinds} kinds")
@@ -83,20 +86,25 @@ def parting(
     temperature: float,
 ) -> tuple[int, float]:  # fmt: skip
     """The first step at which another id was chosen, and how near the two were to each other: of
-    the likeliest, by their logits; of drawn ones, by the number that was drawn between them."""
+    the likeliest, by their logits; of drawn ones, by how far the number that was drawn is from
+    those by which the other would have been. Infinitely far, where one text is only longer."""
     others = others[len(read) :]
-    step = next(k for k, (a, b) in enumerate(zip(ids, others, strict=False)) if a != b)
+    steps = [k for k, (a, b) in enumerate(zip(ids, others, strict=False)) if a != b]
+    if not steps:
+        return min(len(ids), len(others)), np.inf
+    step = steps[0]
     state = stepper.start()
     for id_ in [*read, *ids[:step]]:
         logits = stepper.step([id_], state)[0].astype(np.float64)
     if not temperature:
-        return step, abs(logits[ids[step]] - logits[others[step]])
+        return step, float(abs(logits[ids[step]] - logits[others[step]]))
     dice = Dice(SEED, 0)
     number = [dice.roll() for _ in range(step + 1)][-1]
     shares = np.exp((logits - logits.max()) / temperature)
     shares[UNK_ID] = 0
-    sums = np.cumsum(shares) / shares.sum()
-    return step, float(np.abs(sums[sorted((ids[step], others[step]))[0]] - number))
+    last = np.cumsum(shares) / shares.sum()
+    other = others[step]
+    return step, float(max(last[other - 1] - number, number - last[other], 0.0))
 
 
 def check_logits(

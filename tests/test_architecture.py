@@ -19,7 +19,7 @@ ORDER = [
     "data.source", "data.stream", "data.splits",
     "data.drift", "data.jobs", "data.extension", "data.measure", "data.ids", "data.shards",
     "data.parts", "data.corpus", "data.record",
-    "data.shuffle", "data.batches",
+    "data.shuffle", "data.masks", "data.batches",
     "model.shapes", "model.extension", "model.arithmetic",
     "data.inputs",
     "run", "course",

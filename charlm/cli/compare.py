@@ -13,6 +13,7 @@ from charlm.cli.options import json_option
 from charlm.cli.output import note, print_json, show, terminal_width
 from charlm.cli.watch import TYPING, Watch, is_typed_in
 from charlm.data.inputs import refuse_folders_of_ours
+from charlm.data.words import unit_of
 from charlm.errors import DataError, ModelError
 from charlm.views.columns import Column, Columns
 
@@ -66,7 +67,7 @@ def compare(a: str, b: str, text: str, encoding: str | None, as_json: bool) -> N
     refuse_folders_of_ours((text,))
     total = Total(*runs)
     columns = Columns(COLUMNS, terminal_width())
-    things = "characters" if runs[0].vocab.level == "char" else "words"
+    things = f"{unit_of(runs[0].vocab.level)}s"
     watch = Watch(f"{things} by two models", shown=is_typed_in(text) or sys.stdout.isatty())
     for line in _compared(text, runs, encoding or runs[0].config.text.encoding, watch):
         watch.give_way()

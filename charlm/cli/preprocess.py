@@ -18,6 +18,7 @@ from charlm.cli.options import (
 from charlm.cli.output import print_json, show
 from charlm.cli.told import Told
 from charlm.data.inputs import load_vocab, texts_of
+from charlm.data.words import unit_of
 from charlm.settings import resolved
 
 
@@ -74,7 +75,7 @@ def preprocess(
         )
         return
     distinct = len(corpus.vocab) - 1 - len(config.data.reserve)
-    unit = "characters" if config.text.level == "char" else "words"
+    unit = f"{unit_of(config.text.level)}s"
     parts = ", ".join(f"{name} {size:,}" for name, size in corpus.splits.items() if size)
     show(f"{output}: {len(source.texts)} file{'s' * (len(source.texts) != 1)}\n")
     show(f"  {corpus.characters:,} characters, {corpus.tokens:,} {unit} as tokens\n")

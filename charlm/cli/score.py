@@ -14,6 +14,7 @@ from charlm.cli.output import note
 from charlm.cli.pages import check_page
 from charlm.cli.watch import TYPING, Watch, is_typed_in
 from charlm.data.inputs import refuse_folders_of_ours
+from charlm.data.words import unit_of
 from charlm.errors import DataError, Stopped, UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def score(
     from charlm.evaluation.lines import reader_of
 
     typed_in = is_typed_in(file)
-    unit = "characters" if run.vocab.level == "char" else "words"
+    unit = f"{unit_of(run.vocab.level)}s"
     watch = Watch(unit, shown=typed_in or sys.stdout.isatty())
     reader = reader_of(run, eol=eol, details=html is not None, on_scored=watch.scored)
     if html:
@@ -171,7 +172,7 @@ def in_words(total: "Total", name: str) -> Iterator[str]:
     score = total.score()
     lines = f"{total.lines:,} line" + "s" * (total.lines != 1)
     yield f"{name}: {score or 'nothing to score'} in {lines}"
-    what = "character" if total.level == "char" else "word"
+    what = unit_of(total.level)
     if total.unknown > total.left_out:
         yield f"  unknown {what}s count as <unk>, with the probability it has"
     if total.left_out:

@@ -8,6 +8,7 @@ from charlm.cli.output import note, print_json, show, show_painted, terminal_wid
 from charlm.cli.pages import write_page
 from charlm.cli.score_rows import ScoreRows
 from charlm.data.vocab import Vocab
+from charlm.data.words import unit_of
 from charlm.evaluation.lines import LineReader, ReadLine, Total
 from charlm.evaluation.metrics import shown_perplexity
 from charlm.run import Run
@@ -106,7 +107,7 @@ class PageShow:
         if (shown := len(self._lines)) < total.lines:
             facts["shown"] = f"the first {shown:,} lines; the figures up here are of all"
         if score := total.score():
-            unit = "character" if total.level == "char" else "word"
+            unit = unit_of(total.level)
             facts |= {
                 f"{unit}s": f"{total.tokens:,}",
                 f"bits per {unit}": f"{score.bits_per_token:.4f}",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from charlm.cli.inputs import how_to_use
 from charlm.config import Config
+from charlm.data.words import unit_of
 from charlm.errors import typed
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def yardstick(run: "Run") -> Yardstick | None:
     if not found.keys() >= {"unigram", "order_5"}:
         return None
     unigram, order_5 = (perplexity_of(found[name]) for name in ("unigram", "order_5"))
-    return Yardstick(unigram, order_5, "character" if run.vocab.level == "char" else "word")
+    return Yardstick(unigram, order_5, unit_of(run.vocab.level))
 
 
 def summary(result: "Result", run: "Run") -> str:

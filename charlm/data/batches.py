@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from charlm.config import Config, TrainingConfig
+from charlm.config import Config
 from charlm.data.corpus import Corpus
+from charlm.data.masks import MaskShape, draw_mask, mask_shape
 from charlm.data.shards import ShardedIds
 from charlm.data.shuffle import Shuffle
 from charlm.data.vocab import Ids
@@ -189,18 +190,7 @@ class Windows:
         return first + self._seq_len * order[places]
 
 
-@dataclass(frozen=True)
-class MaskShape:
-    """share: of the places that are masked, in runs of 1 to `longest`; single: of the runs that
-    are one place. The others are of any length alike.
-    """
-
-    share: float
-    longest: int
-    single: float
-
-
-class MaskedWindows:
+class MaskedWindows(Windows):
     """What a bidirectional model learns from: windows in which some tokens are masked.
 
     A target is the token under a mask, and IGNORED elsewhere, so that nothing is predicted that has
@@ -217,48 +207,18 @@ class MaskedWindows:
         mask_id: int,
         mask: MaskShape,
     ) -> None:
-        self._windows = Windows(ids, batch_size, seq_len, seed=seed, random_offset=True)
-        self._seed, self._mask_id, self._mask = seed, mask_id, mask
-        self.per_epoch = self._windows.per_epoch
-
-    @property
-    def share(self) -> Share:
-        return self._windows.share
-
-    @share.setter
-    def share(self, share: Share) -> None:
-        self._windows.share = share
+        super().__init__(ids, batch_size, seq_len, seed=seed, random_offset=True)
+        self._mask_id, self._mask = mask_id, mask
 
     def __getitem__(self, step: int) -> Batch:
-        batch = self._windows[step]
+        batch = super().__getitem__(step)
         generator = _generator(self._seed, step, 3)
         mask = draw_mask(generator, batch.inputs.shape, self._mask)
         inputs = np.where(mask, self._mask_id, batch.inputs)
         return Batch(inputs, np.where(mask, batch.inputs, IGNORED), batch.carried)
 
 
-def draw_mask(
-    generator: np.random.Generator, shape: tuple[int, ...], mask: MaskShape
-) -> npt.NDArray[np.bool_]:
-    """(T, B): True for about `mask.share` of the places, at least one."""
-    longest = min(mask.longest, shape[0])
-    weights = np.full(longest, (1 - mask.single) / max(1, longest - 1))
-    weights[0] = mask.single if longest > 1 else 1.0
-    sizes = generator.choice(np.arange(1, longest + 1), size=shape, p=weights)
-    begins = generator.random(shape) < mask.share / (weights @ np.arange(1, longest + 1))
-    masked = np.zeros(shape, dtype=np.bool_)
-    for k in range(longest):
-        masked[k:] |= (begins & (sizes > k))[: shape[0] - k]
-    if not masked.any():
-        masked[tuple(generator.integers(shape))] = True
-    return masked
-
-
 SAMPLINGS: dict[str, type[Streams] | type[Windows]] = {"sequential": Streams, "random": Windows}
-
-
-def mask_shape(settings: TrainingConfig) -> MaskShape:
-    return MaskShape(settings.mask_frac, settings.mask_span, settings.mask_single)
 
 
 def make_batches(config: Config, corpus: Corpus) -> Batches:

@@ -17,7 +17,7 @@ from charlm.data.source import Read, Source
 from charlm.data.splits import SPLITS, Segment, check_own, check_sizes, lay_out
 from charlm.data.text import BYTE_ORDER_MARK, clean
 from charlm.data.vocab import UNK, Vocab, build_vocab, describe_token, recounted
-from charlm.data.words import cut_as, level_of
+from charlm.data.words import cut_as, level_of, unit_of
 from charlm.errors import DataError, UsageError
 
 # Told, in a line, of what is odd about a text and no error.
@@ -215,7 +215,7 @@ def check_known(label: str, counter: TokenCounter, vocab: Vocab, note: OnNote) -
         return
     ordered = sorted(lacking, key=lambda token: -lacking[token])
     named = listed([f"{describe_token(token)} ({lacking[token]:,})" for token in ordered], NAMED)
-    unit = "characters" if vocab.level == "char" else "words"
+    unit = f"{unit_of(vocab.level)}s"
     message = (
         f"{label}: {unknown:,} of its {counter.total:,} {unit} ({unknown / counter.total:.2%}) are "
         f"not in the vocabulary: {named}"

@@ -48,6 +48,11 @@ def cut_as(level: str) -> tuple[str, bool]:
     return "char" if level == "char" else "word", PUNCTUATION in level
 
 
+def unit_of(level: str) -> str:
+    """What a token is called, be it a line break or a mark."""
+    return "character" if level == "char" else "word"
+
+
 def in_words(level: str) -> str:
     """What the tokens are: words with line breaks and punctuation apart."""
     if level == "char":

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from charlm.data.batches import MaskShape, draw_mask
+from charlm.data.masks import MaskShape, draw_mask
 from charlm.data.vocab import UNK_ID, Ids, Vocab
 from charlm.errors import DataError
 from charlm.evaluation.metrics import Score

@@ -86,13 +86,13 @@ def masked_nats_per_token(
     config: ModelConfig, weights: Arrays, ids: Ids, vocab: Vocab, training: TrainingConfig
 ) -> float:
     """Of masked tokens, as `charlm train` measures a model that reads both ways."""
-    from charlm.data.batches import MaskShape
+    from charlm.data.masks import mask_shape
     from charlm.evaluation.evaluator import evaluate_masked
     from charlm.model.network import CharLM, load_weights
 
     model = CharLM(config, len(vocab), to_be_loaded=True)
     load_weights(model, {name: array.copy() for name, array in weights.items()})
-    mask = MaskShape(training.mask_frac, training.mask_span, training.mask_single)
+    mask = mask_shape(training)
     score = evaluate_masked(model, ids, vocab, window=training.seq_len, mask=mask)
     return score.nats_per_token
 

@@ -24,7 +24,7 @@ from charlm.config import Config, GenerationConfig
 from charlm.data.code_points import CODE_POINTS
 from charlm.data.text import others
 from charlm.data.vocab import Vocab
-from charlm.data.words import PUNCTUATION, is_sign, runs_of, usually_joined
+from charlm.data.words import PUNCTUATION, is_sign, runs_of, unit_of, usually_joined
 from charlm.errors import DataError, UsageError
 from charlm.export.loss import Loss, loss_of
 from charlm.export.weights import PRECISIONS, Packed, packed
@@ -84,7 +84,7 @@ def page_of(run: Run, weights: Packed, precision: str, loss: Loss | None) -> str
     engine, script = (_joined(names) for names in (_ENGINE, _PAGE))
     style = "\n" + stylesheet() + tint_rules(tints()) + _file("page.css")
     fills = run.config.model.bidirectional
-    unit = _unit(run.vocab)
+    unit = unit_of(run.vocab.level)
     card = card_of(run)
     rows = [("precision", _precision(precision, loss)), *rows_to_share(card)]
     if unmet := _unmet(run.config):
@@ -144,7 +144,7 @@ def about_model(config: Config, vocab: Vocab, weights: Packed, precision: str) -
     return {
         "level": vocab.level,
         "marks": _marks(vocab.level),
-        "unit": _unit(vocab),
+        "unit": unit_of(vocab.level),
         "tokens": vocab.tokens,
         "labels": labels,
         "first": vocab.opening,
@@ -163,10 +163,6 @@ def _unmet(config: Config) -> str:
     usual, asked = GenerationConfig(), config.generation
     unmet = [name for name in _UNMET if getattr(asked, name) != getattr(usual, name)]
     return "" if config.model.bidirectional else ", ".join(unmet)
-
-
-def _unit(vocab: Vocab) -> str:
-    return "character" if vocab.level == "char" else "word"
 
 
 def _kept(keep: str | None) -> Pairs | None:

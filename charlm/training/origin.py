@@ -19,6 +19,7 @@ from charlm.data.extension import share_known
 from charlm.data.folder import listed
 from charlm.data.splits import LEAST_TOKENS
 from charlm.data.vocab import UNK_ID, Ids, describe_token
+from charlm.data.words import unit_of
 from charlm.errors import CharlmError
 from charlm.evaluation.metrics import Score
 from charlm.model.extension import extended_weights
@@ -49,7 +50,7 @@ class Memory:
 
     def __str__(self) -> str:
         before, after = self.before.nats_per_token, self.after.nats_per_token
-        unit = "character" if self.before.level == "char" else "word"
+        unit = unit_of(self.before.level)
         change = f"{after - before:.4f} forgotten" if after > before else "nothing forgotten"
         return (
             f"the text before ({self.name}), {self.before.tokens:,} {unit}s of it: "
@@ -83,7 +84,7 @@ class Origin:
 
     def told(self) -> list[str]:
         """What there is to say before it begins."""
-        unit = "character" if self.run.vocab.level == "char" else "word"
+        unit = unit_of(self.run.vocab.level)
         lines = [f"begins with the weights of {self.run.path}; {self._news(unit)}"]
         valid = self._corpus.split("valid")
         if len(valid) >= LEAST_TOKENS:

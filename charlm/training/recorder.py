@@ -8,6 +8,7 @@ from typing import Any
 
 import charlm
 from charlm.course import Moment, Validation
+from charlm.data.words import unit_of
 from charlm.evaluation.metrics import Score
 from charlm.model.device import conditions
 from charlm.model.network import weights_of
@@ -41,9 +42,10 @@ class Recorder:
         """
         self.run = run
         self.logs = Logs(run, before.logged if before else {})
+        self._unit = unit_of(trainer.corpus.vocab.level)
         self.progress = reports.training(
             Stretch(
-                trainer.limit.total, trainer.tokens_per_step, trainer.done, trainer.unit,
+                trainer.limit.total, trainer.tokens_per_step, trainer.done, self._unit,
                 self.logs.validations,
             )
         )  # fmt: skip
@@ -95,7 +97,7 @@ class Recorder:
     def concluded(self, trainer: Trainer, score: Score) -> None:
         """The figure of the model that was kept, in place of the one that it was chosen by."""
         self.best_score = score
-        over = f"{score.tokens:,} {'masked ' * score.masked}{trainer.unit}s"
+        over = f"{score.tokens:,} {'masked ' * score.masked}{self._unit}s"
         self.progress.note(f"the best of them, over {over}: {score.bits_per_token:.4f} bits")
         weights, facts = read_tensors(self.run / MODEL)
         save_model(self.run, weights, {**facts, "valid": score_facts(trainer, score)})
@@ -157,7 +159,7 @@ class Recorder:
                 "step": trainer.done,
                 "epoch": round(trainer.epochs, 4),
                 "seconds": round(self.seconds, 3),
-                f"{trainer.unit}s_per_second": round(self.tokens_per_second(trainer), 1),
+                f"{self._unit}s_per_second": round(self.tokens_per_second(trainer), 1),
                 **figures,
             }
         )

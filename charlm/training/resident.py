@@ -61,8 +61,9 @@ def batches_for(config: Config, corpus: Corpus, device: torch.device) -> Batches
     is reckoned outside of it: not which symbols a sample has, nor which tokens are masked."""
     batches, ids = make_batches(config, corpus), corpus.split("train")
     sampled = config.training.is_sampled(len(corpus.vocab))
-    if device.type != "cuda" or sampled or not isinstance(batches, Streams | Windows):
+    if device.type != "cuda" or sampled or config.model.bidirectional:
         return batches
+    assert isinstance(batches, Streams | Windows)
     # Those in several files are read as they are needed: reading all would keep the first waiting.
     free = free_memory(device)
     if isinstance(ids, ShardedIds) or (free is not None and ids.nbytes > SHARE * free):

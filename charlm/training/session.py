@@ -11,6 +11,7 @@ import torch
 
 from charlm.config import Config
 from charlm.data.record import about_text, corpus_record
+from charlm.data.words import unit_of
 from charlm.errors import LostRankError, ModelError, Stopped, typed
 from charlm.evaluation.advice import advice
 from charlm.model.device import (
@@ -146,7 +147,7 @@ def _result(trainer: Trainer, recorder: Recorder, seconds: float, memory: Memory
         epochs=trainer.epochs,
         seconds=seconds,
         training_seconds=recorder.seconds,
-        unit=trainer.unit,
+        unit=unit_of(trainer.corpus.vocab.level),
         tokens_per_second=recorder.tokens_per_second(trainer),
         train_perplexity_name=train_perplexity_name(config.model),
         train_perplexity=trainer.train_perplexity,

@@ -239,11 +239,6 @@ class Trainer:
         return patience > 0 and self.best.failures >= patience and not early
 
     @property
-    def unit(self) -> str:
-        """What a token is."""
-        return "character" if self.corpus.vocab.level == "char" else "word"
-
-    @property
     def finished(self) -> bool:
         """Whether there is nothing left to do."""
         at_the_end = self.done >= self.limit.total or self.gave_up

@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, replace
 
 from charlm.config import Config
-from charlm.data.batches import mask_shape
 from charlm.data.corpus import Corpus
+from charlm.data.masks import mask_shape
 from charlm.data.splits import LEAST_TOKENS
 from charlm.data.vocab import Ids, Vocab
 from charlm.evaluation.duration import scoring_time

@@ -9,6 +9,7 @@ from wcwidth import wrap
 
 from charlm.card import Beside, Card, Validation
 from charlm.config import Config
+from charlm.data.words import unit_of
 from charlm.evaluation.baselines import ORDER
 from charlm.evaluation.metrics import perplexity_of
 from charlm.run import CORPUS, train_perplexity_name
@@ -60,11 +61,11 @@ def _broken(value: str, width: int | None) -> list[str]:
 
 def as_markdown(card: Card, use: Sequence[str]) -> str:
     """To be shared: it names no folder of the machine that it was made on."""
+    unit = unit_of(card.config.text.level)
     what = "fills gaps in" if card.config.model.bidirectional else "writes, continues and scores"
     parts = [
         f"# {literal(card.name)}\n",
-        f"A recurrent language model that {what} text, {_unit(card)} by {_unit(card)}; trained with"
-        f" charlm.\n",
+        f"A recurrent language model that {what} text, {unit} by {unit}; trained with charlm.\n",
         _facts([*_model(card), *_training(card), *_made(card)]),
         "## Scores\n",
         _scores(card),
@@ -78,10 +79,6 @@ def as_markdown(card: Card, use: Sequence[str]) -> str:
 
 def _facts(rows: Sequence[Row]) -> str:
     return table(("", ""), ((literal(name), literal(value)) for name, value in rows))
-
-
-def _unit(card: Card) -> str:
-    return "character" if card.config.text.level == "char" else "word"
 
 
 def _model(card: Card) -> Iterator[Row]:
@@ -102,7 +99,10 @@ def _text(card: Card, *, folder: bool = True) -> Iterator[Row]:
     where = f", in {corpus['path']}" if folder else ""
     if folder and corpus["path"] == CORPUS and not card.holds:
         where = ", which is not in the run (any more)"
-    yield "corpus", f"{name}: {sum(splits.values()):,} {_unit(card)}s ({parts}){where}"
+    yield (
+        "corpus",
+        f"{name}: {sum(splits.values()):,} {unit_of(card.config.text.level)}s ({parts}){where}",
+    )
     yield "SHA-256", f"{corpus['sha256']} (of the cleaned text)"
     yield "scripts", _scripts(card.scripts)
     yield "text", ", ".join(f"{key} {value}" for key, value in _preparation(card.config))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from charlm.data.text import detokenize
+from charlm.data.words import unit_of
 from charlm.views.colours import RGB, SCALE_BITS, cividis
 from charlm.views.histogram import histogram
 from charlm.views.page import page, reader
@@ -59,7 +60,7 @@ def legend(tints: Sequence[tuple[RGB, str]], ends: tuple[str, str], note: str) -
 
 
 def _figures(bits: Sequence[float], level: str) -> str:
-    things = "characters" if level == "char" else "words"
+    things = f"{unit_of(level)}s"
     note = (
         f"Bits of surprise: the darker, the better foreseen. Underlined: "
         f"{UNDERLINED * SCALE_BITS / STEPS:g} bits or more. Without a tint: no surprise is told."

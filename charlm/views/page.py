@@ -8,6 +8,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from charlm.data.words import unit_of
 from charlm.views.colours import RGB, foreground
 from charlm.views.shown_text import in_sight, marked_up
 
@@ -100,7 +101,7 @@ def head(title: str, policy: str, style: str) -> str:
 def reader(level: str, lines: Sequence[str]) -> str:
     """The text that a reader steps through, where the scripts look for it. level: what tokens are,
     "char" or "word". lines: HTML, as `ShownText` has it."""
-    return _READER.format(kind="character" if level == "char" else "word", lines="\n".join(lines))
+    return _READER.format(kind=unit_of(level), lines="\n".join(lines))
 
 
 def embedded(data: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from charlm.course import read_course
+from charlm.data.words import unit_of
 from charlm.errors import ModelError
 from charlm.run import CURVES, METRICS, Run, open_run
 from charlm.storage.files import is_file, write_bytes
@@ -38,11 +39,11 @@ def picture_of(paths: list[Path], kind: str, names: list[str], by_time: bool) ->
         Curve(name, read_course(run.path), run.corpus_record["splits"]["train"])
         for name, run in zip(names, opened, strict=True)
     ]
-    unit = "character" if opened[0].vocab.level == "char" else "word"
+    unit = unit_of(opened[0].vocab.level)
     return picture(curves, kind=kind, by_time=by_time, bits=kinds[0], unit=unit)
 
 
 def _bits(run: Run) -> str:
     """What the figures of a run are."""
     masked = "masked " if run.config.model.bidirectional else ""
-    return f"bits per {masked}{'character' if run.vocab.level == 'char' else 'word'}"
+    return f"bits per {masked}{unit_of(run.vocab.level)}"

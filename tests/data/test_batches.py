@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from charlm.data.batches import (
     SAMPLINGS,
     MaskedWindows,
-    MaskShape,
     Streams,
     Windows,
     fitting_batch_size,
 )
+from charlm.data.masks import MaskShape
 from charlm.errors import DataError
 
 SIZES = (st.integers(2, 200), st.integers(1, 6), st.integers(1, 9))

@@ -45,7 +45,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(data: bytes, size: int) -> No
 @given(st.binary(max_size=20), st.integers(1, 7))
 def test_row_21_the_offset_of_a_bad_byte_is_right(good: bytes, size: int) -> None:
     # Not as a file begins that is no text at all.
-    good = good.decode("utf-8", "ignore").replace("\0", "").lstrip("BP%").encode()
+    good = good.decode("utf-8", "ignore").replace("\0", "").lstrip("BGP%").encode()
     with pytest.raises(DataError) as error:
         list(decode(io.BytesIO(good + b"\xff"), "utf-8", "file", size))
     line = good.count(b"\n") + 1

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from charlm.config import ModelConfig
 from charlm.data import shards
-from charlm.data.batches import MaskShape
+from charlm.data.masks import MaskShape
 from charlm.data.shards import ShardedIds
 from charlm.data.vocab import UNK, UNK_ID, Ids, Vocab
 from charlm.evaluation import single_pass

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from charlm.config import ModelConfig
-from charlm.data.batches import IGNORED, MaskedWindows, MaskShape, draw_mask
+from charlm.data.batches import IGNORED, MaskedWindows
 from charlm.data.corpus import Corpus
+from charlm.data.masks import MaskShape, draw_mask
 from charlm.evaluation.evaluator import evaluate_masked
 from charlm.model.network import IMPLEMENTATIONS, CharLM, weights_of
 from charlm.model.shapes import expected_shapes

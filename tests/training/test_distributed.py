@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from charlm.config import Config, ModelConfig
-from charlm.data.batches import Batch, MaskShape, Streams, Windows
+from charlm.data.batches import Batch, Streams, Windows
+from charlm.data.masks import MaskShape
 from charlm.data.vocab import UNK, Vocab
 from charlm.errors import CharlmError, DataError, LostRankError, UsageError
 from charlm.evaluation import single_pass

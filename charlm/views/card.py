@@ -98,7 +98,7 @@ def _text(card: Card, *, folder: bool = True) -> Iterator[Row]:
     name = corpus.get("name", f"(its name was {UNKNOWN})")
     where = f", in {corpus['path']}" if folder else ""
     if folder and corpus["path"] == CORPUS and not card.holds:
-        where = ", which is not in the run (any more)"
+        where = ", which is not there"
     yield (
         "corpus",
         f"{name}: {sum(splits.values()):,} {unit_of(card.config.text.level)}s ({parts}){where}",

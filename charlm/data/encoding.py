@@ -213,6 +213,8 @@ def diagnosis(file: BinaryIO, encoding: str, offset: int) -> str:
     # White space is no part of another character, in any encoding that may be cut there.
     cut = 0 if start else 1 + max(data.rfind(space, 0, AROUND) for space in (b" ", b"\n"))
     data, place = data[cut:], min(offset, AROUND) - cut
+    if offset + 3 >= size and codecs.lookup(encoding).name == "utf-8" and _is_cut_off(data, place):
+        return ", where the file ends in the middle of a character: it was cut off; mend it there"
     rest = data.decode(encoding, "replace")
     readings = likely(data, not_in=encoding, start=start, end=end)
     certain = any(name.startswith("utf") for name in readings)
@@ -222,8 +224,6 @@ def diagnosis(file: BinaryIO, encoding: str, offset: int) -> str:
         f"{name} (“{_excerpt(text, len(decoded(data[:place], name, end=False) or ''))}”)"
         for name, text in readings.items()
     ]
-    if offset + 3 >= size and codecs.lookup(encoding).name == "utf-8" and _is_cut_off(data, place):
-        return ", where the file ends in the middle of a character: it was cut off; mend it there"
     if not shown and b"\0" in data:
         return "; the file is binary"
     if not shown:

@@ -77,6 +77,7 @@ def test_row_21_any_byte_has_a_diagnosis_in_one_line(data: bytes, place: int) ->
     [
         ("five euros: 5 €".encode()[:-1], ", where the file ends in the middle of a character"),
         ("déjà vu, déj".encode() + b"\xc3", ", where the file ends in the middle of a character"),
+        ("却说曹操引军".encode()[:-2], ", where the file ends in the middle of a character"),
         (b"un caf\xe9", "; --encoding"),  # no other character says that it is UTF-8
         (b"\x81\x8d\x8f\0\x90\x9d" * 9, "; the file is binary"),
     ],

@@ -2,6 +2,7 @@
 
 model.safetensors   the weights, by the names of torch.nn
 config.json         every setting; nothing of where things were
+layers.json         the layers of torch.nn, each with its arguments
 vocab.json          the tokens in the order of their ids
 README.md           the card, with what a hub of models reads at its head
 charlm_loader.py    reads it all in plain torch
@@ -15,17 +16,20 @@ from importlib.resources import files
 from pathlib import Path
 
 from charlm.card import Card, card_of
-from charlm.config import Config
+from charlm.config import Config, ModelConfig
 from charlm.data.record import about_text
 from charlm.data.words import PUNCTUATION
 from charlm.export.written import Written
+from charlm.model.shapes import input_symbols
 from charlm.run import CONFIG, CORPUS, MODEL, VOCAB, Run, config_record
 from charlm.storage.files import write_bytes, write_json
 from charlm.storage.folders import new_folder
 from charlm.storage.tensors import write_tensors
 from charlm.views.card import as_markdown
 
-CARD, LOADER = "README.md", "charlm_loader.py"
+CARD, LAYERS, LOADER = "README.md", "layers.json", "charlm_loader.py"
+# What one kind of cell alone is asked.
+_OWN = {"rnn": ("nonlinearity",), "lstm": ("proj_size",)}
 _LIBRARIES = "torch and safetensors"
 
 
@@ -40,15 +44,15 @@ def write_folder(run: Run, path: Path, use: Sequence[str], *, replace: bool = Fa
         config = _shared(run.config)
         write_tensors(folder / MODEL, run.weights, run.facts)
         write_json(folder / CONFIG, config_record(config, _corpus(run)))
+        write_json(folder / LAYERS, _layers(config.model, len(run.vocab)))
         run.vocab.save(folder / VOCAB)
         card = dataclasses.replace(card_of(run, exact=True), path=path, config=config, holds=())
         write_bytes(
             folder / CARD, _readme(card, use, run.vocab.level).encode("utf-8", "surrogatepass")
         )
         write_bytes(folder / LOADER, files("charlm.export").joinpath("loader.txt").read_bytes())
-        sizes = {
-            name: (folder / name).stat().st_size for name in (MODEL, CONFIG, VOCAB, CARD, LOADER)
-        }
+        names = (MODEL, CONFIG, LAYERS, VOCAB, CARD, LOADER)
+        sizes = {name: (folder / name).stat().st_size for name in names}
     told = (
         f"{sum(sizes.values()) / 1e6:,.2f} MB: a run for charlm, and for all else {LOADER}, which "
         f"needs {_LIBRARIES}"
@@ -60,6 +64,22 @@ def _shared(config: Config) -> Config:
     """The settings without the text, and without paths: those are of the machine it was made on."""
     data = dataclasses.replace(config.data, input=(), text=None, val=None, test=None, vocab=None)
     return dataclasses.replace(config, data=data)
+
+
+def _layers(model: ModelConfig, vocab_size: int) -> dict[str, object]:
+    """What the loader makes the model of: the layers of torch.nn, each with its arguments."""
+    symbols = input_symbols(model, vocab_size)
+    width = model.embedding_size or symbols
+    names = ("hidden_size", "num_layers", "bias", "bidirectional", *_OWN.get(model.rnn_type, ()))
+    embedding = {"num_embeddings": symbols, "embedding_dim": width}
+    outputs = model.directions * model.output_size
+    return {
+        "embedding": embedding if model.embedding_size else None,
+        "cell": model.rnn_type.upper(),
+        "rnn": {"input_size": width} | {name: getattr(model, name) for name in names},
+        "head": {"in_features": outputs, "out_features": vocab_size},
+        "tied": model.tied,
+    }
 
 
 def _corpus(run: Run) -> dict[str, object]:

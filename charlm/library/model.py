@@ -197,9 +197,9 @@ class Model:
         need_direction(self.run, bidirectional=False)
         run, config = self.run, self.run.config
         split = text_or_split if text_or_split in SPLITS else None
-        if split is None and isinstance(text_or_split, str):
-            _refuse_nearly_a_split(text_or_split)
         given = () if split else named_or_text(text_or_split, "the text")
+        if isinstance(text_or_split, str) and not isinstance(given, tuple):
+            _refuse_nearly_a_split(text_or_split)
 
         def unseen(name: str) -> Any:
             return nullcontext(lambda size: None)
@@ -284,5 +284,5 @@ def _no_number(settings: dict[str, Any]) -> None:
 
 def _refuse_nearly_a_split(text: str) -> None:
     """So short a text has no score worth having, and would be a mistyped name of a part."""
-    if meant := get_close_matches(text, SPLITS, 1):
+    if "\n" not in text and (meant := get_close_matches(text, SPLITS, 1)):
         raise UsageError(f"{text!r} is no part of a corpus; is {meant[0]!r} meant?")

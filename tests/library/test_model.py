@@ -141,6 +141,16 @@ def test_mistakes_end_in_errors_of_charlm(
         call(model)
 
 
+def test_a_text_may_be_named_nearly_as_a_part_is(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("test.txt", "valid.txt", "tests"):
+        Path(name).write_text(TEXT)
+        assert model.evaluate(name) == model.evaluate(TEXT)
+    assert model.evaluate("trained\n").tokens == len("trained")
+
+
 def test_a_notebook_shows_text_as_text(model: Model) -> None:
     score = model.score("ab<script>alert(1)</script>&\u202ec\n")
     html = score._repr_html_()

@@ -14,12 +14,12 @@ _ARGUMENTS = ("corpus", "init_from", "mask", "output", "config")
 # In order: what is quoted, and commands of the shell, stay as they are. A value is one only where
 # the option is to be given with it; elsewhere it may be a word of the sentence.
 _OPTION = re.compile(
-    r"(?<!\w)'(?:[^'\\]|\\.)*'"
+    r"""(?<!\w)'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|“[^”]*”"""
     r"|charlm [a-z]+ --[a-z][a-z0-9-]*"
     r"|(?P<known>--force; in Python, replace=True|\(-o\)|use charlm (?P<method>generate|fill))"
     r"|(?P<open>\()--(?P<alone>[a-z][a-z0-9-]*)(?=\))"
     r"|(?P<verb>\b(?:add|take|with) )--(?P<given>[a-z][a-z0-9-]*)"
-    r"(?: (?P<value>'[^']*'|[\w./+@%:-]*\w))?"
+    r"(?: (?P<value>'[^']*'|[\w./+@%=:,-]*[\w/+@%=]))?"
     r"|(?<![\w/-])--(?P<name>[a-z][a-z0-9-]*)"
 )
 
@@ -67,8 +67,8 @@ _REPLACE = "replace=True"
 
 
 def _literal(value: str) -> str:
-    """A value that is typed, as Python has it; one in capitals stands for another."""
-    return value if value.isupper() or value[0] == "'" else f'"{value}"'
+    """A value that is typed, as Python has it; one of capitals stands for another."""
+    return value if (value.isalpha() and value.isupper()) or value[0] == "'" else f'"{value}"'
 
 
 @cache

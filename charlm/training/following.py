@@ -56,7 +56,12 @@ def measuring(world: World, vocab_size: int, seconds: float) -> Measure:
 def _together(world: World, own: Measure, config: Config) -> float | None:
     """Tokens a second of all, each with its share of the streams; None where one has no speed."""
     share = max(1, config.training.batch_size // world.size)
-    mine = own(on_own_device(configured(config, {"training": {"batch_size": share}})))
+    try:
+        mine = own(on_own_device(configured(config, {"training": {"batch_size": share}})))
+    except BaseException:
+        if not world.rank:  # before the others can be told, they wait for what is measured
+            world.least(0.0)
+        raise
     return world.least(mine or 0.0) * world.size or None
 
 

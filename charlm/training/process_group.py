@@ -68,8 +68,12 @@ class Ranks:
             store, self.rank, self.size = next(rendezvous("env://", timeout=COMING))
             known = PrefixStore(f"charlm-{next(_trainings)}", store)
             known.set(f"here {self.rank}", "")
-            known.wait([f"here {rank}" for rank in range(self.size)], COMING)
-        except RuntimeError as error:
+            until = time.monotonic() + COMING.total_seconds()
+            while not known.check([f"here {rank}" for rank in range(self.size)]):
+                if time.monotonic() > until:
+                    raise TimeoutError
+                time.sleep(0.05)  # where torch waits, no signal is heard
+        except (RuntimeError, TimeoutError) as error:
             raise LostRankError(
                 "not all processes have come to train together: all that torchrun begins must"
             ) from error

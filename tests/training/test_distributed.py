@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,12 +20,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.distributed import TCPStore
 
 from charlm.config import Config, ModelConfig
 from charlm.data.batches import Batch, Streams, Windows
 from charlm.data.masks import MaskShape
 from charlm.data.vocab import UNK, Vocab
-from charlm.errors import CharlmError, DataError, LostRankError, UsageError
+from charlm.errors import CharlmError, DataError, LostRankError, Stopped, UsageError
 from charlm.evaluation import single_pass
 from charlm.evaluation.evaluator import evaluate, evaluate_masked
 from charlm.model.network import CharLM
@@ -459,6 +461,29 @@ def test_what_ends_one_process_is_told_once(
     assert found[0] == outcomes[0]
 
 
+def test_where_the_first_is_stopped_as_all_measure_the_others_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = Threads(3, patience=5)
+
+    def speed(config: Config) -> float:
+        if world.rank == 0:
+            raise Stopped(2, "enough")
+        return 1.0
+
+    monkeypatch.setattr(following, "Speed", lambda vocab_size, seconds: speed)
+
+    def work() -> Any:
+        if world.rank:
+            return following.follow(world)
+        with leading(world):
+            return following.measuring(world, 9, 1.0)(Config())
+
+    first, *others = world.run(work)
+    assert isinstance(first, Stopped)
+    assert others == [(130, None)] * 2
+
+
 @pytest.mark.parametrize("change", [1e-3, float("nan")])
 def test_weights_that_have_come_apart_end_the_training(change: float) -> None:
     world, state = Threads(3), torch.zeros(1, 3, 4)
@@ -523,6 +548,25 @@ def test_who_is_left_alone_is_not_waited_with(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(process_group, "COMING", timedelta(seconds=1))
     with pytest.raises(LostRankError, match="not all processes have come"):
         join()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer here")
+def test_who_waits_for_the_others_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise Stopped(signal.SIGALRM, "enough")
+
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    place = ("2", "1", "localhost", str(store.port))
+    for name, value in zip(RENDEZVOUS, place, strict=True):
+        monkeypatch.setenv(name, value)
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(Stopped):
+            join()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_all_stop_and_agree_where_one_is_abandoned(

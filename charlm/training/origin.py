@@ -51,7 +51,7 @@ class Memory:
     def __str__(self) -> str:
         before, after = self.before.nats_per_token, self.after.nats_per_token
         unit = unit_of(self.before.level)
-        change = f"{after - before:.4f} forgotten" if after > before else "nothing forgotten"
+        change = "nothing forgotten" if after <= before else f"{after - before:.4f} forgotten"
         return (
             f"the text before ({self.name}), {self.before.tokens:,} {unit}s of it: "
             f"{before:.4f} nats per {unit} at first, {after:.4f} now, {change}"

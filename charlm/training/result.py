@@ -13,9 +13,10 @@ class Result:
     """What a training came to.
 
     advice: what would make it better, where that is known.
-    estimated: the training's perplexity is over a sample of the symbols. valid: the score of the
-    model that was kept. memory: what it still knows of the text that the model learned before with
-    whose weights it began.
+    estimated: the training's perplexity is over a sample of the symbols. validates: whether there
+    is a part to validate on. valid: the score of the model that was kept; None where none was
+    finite, too. memory: what it still knows of the text that the model learned before with whose
+    weights it began.
     seconds: of this command, up to these figures. training_seconds: of training and validating, in
     this command and those that it goes on from.
     """
@@ -30,6 +31,7 @@ class Result:
     train_perplexity_name: str
     train_perplexity: float
     estimated: bool
+    validates: bool
     valid: Score | None
     valid_facts: dict[str, Any] | None
     gave_up_after: int | None
@@ -53,7 +55,7 @@ class Result:
         }
 
     def __str__(self) -> str:
-        figures = "no validation part"
+        figures = "validation: no finite score" if self.validates else "no validation part"
         if self.valid and self.valid_facts:
             part = "" if self.valid_facts["whole"] else ", the beginning of the part"
             figures = f"validation{part}: {self.valid}"

@@ -152,6 +152,7 @@ def _result(trainer: Trainer, recorder: Recorder, seconds: float, memory: Memory
         train_perplexity_name=train_perplexity_name(config.model),
         train_perplexity=trainer.train_perplexity,
         estimated=estimated,
+        validates=trainer.validates,
         valid=recorder.best_score,
         valid_facts=score_facts(trainer, recorder.best_score),
         gave_up_after=trainer.best.failures if trainer.gave_up else None,

@@ -1,6 +1,7 @@
 """A run from its folder to its result, and the signals that may end it early."""
 
 import json
+import math
 import os
 import signal
 import time
@@ -14,10 +15,12 @@ from charlm.cli.told import Told
 from charlm.data.corpus import Corpus
 from charlm.errors import Stopped
 from charlm.evaluation.evaluator import evaluate
+from charlm.evaluation.metrics import Score
 from charlm.model.network import open_model
 from charlm.run import open_run, save_run
 from charlm.training.checkpoint import find_checkpoint
 from charlm.training.looks import Extent
+from charlm.training.origin import Memory
 from charlm.training.recorder import Recorder
 from charlm.training.reports import Silent
 from charlm.training.session import train_run
@@ -132,6 +135,18 @@ def test_a_model_worse_than_guessing_is_called_so(
     path, config = prepare(optimizer="sgd", lr=1e4, max_steps=3)
     train_run(path, config, reports=Told())
     assert "Warning: the model is worse than guessing" in capsys.readouterr().err
+
+
+def test_a_model_without_a_finite_score_is_not_said_to_have_had_no_validation(
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, config = prepare()
+    nowhere = Score(nats=math.nan, tokens=9, level="char", unknown=0)
+    monkeypatch.setattr("charlm.training.validator.evaluate", lambda *_, **__: nowhere)
+    result = train_run(path, config, reports=Told())
+    assert str(result).startswith("validation: no finite score\n")
+    assert result.to_dict()["valid"] is None
+    assert str(Memory("old", nowhere, nowhere)).endswith("nan forgotten")
 
 
 def test_metrics_that_cannot_be_written_do_not_end_the_training(

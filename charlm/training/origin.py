@@ -86,9 +86,9 @@ class Origin:
         """What there is to say before it begins."""
         unit = unit_of(self.run.vocab.level)
         lines = [f"begins with the weights of {self.run.path}; {self._news(unit)}"]
-        valid = self._corpus.split("valid")
+        valid = self._cut(self._corpus.split("valid"))
         if len(valid) >= LEAST_TOKENS:
-            score = self._score(self._model, self._read_by_old(self._cut(valid)))
+            score = self._score(self._model, self._read_by_old(valid))
             lines.append(f"what it makes of this text's held-out part: {score}")
         if self._old_part is not None:
             began = perf_counter()

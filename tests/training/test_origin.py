@@ -70,6 +70,15 @@ def test_what_it_forgets_is_told_where_the_old_text_is(
     assert "memory" not in json.loads(charlm(*arguments, "alone", "-o", "two").out)
 
 
+def test_where_there_is_no_time_to_look_it_is_trained_all_the_same(
+    charlm, trained: Path, new_text: Path
+) -> None:
+    arguments = ["train", new_text, *STEPS, "--init-from", trained, "-o", "run"]
+    result = charlm(*arguments, "--set", "training.eval_tokens=1")
+    assert result.code == 0, result.err
+    assert "held-out part" not in result.err
+
+
 def test_frozen_layers_stay_as_they_were(charlm, trained: Path, new_text: Path) -> None:
     arguments = ["train", new_text, "--init-from", trained, *STEPS, "--freeze", "recurrent"]
     assert charlm(*arguments, "-o", "run").code == 0

@@ -123,17 +123,21 @@ class Model:
     def next(self, prefix: str = "", k: int = 10) -> list[Next]:
         """The `k` likeliest next characters (or words) after `prefix`, the likeliest first, with
         their probabilities under the model itself, at temperature 1. What stands for unknown ones
-        is not told of, so all of them may sum to less than 1."""
+        is not told of, so all of them may sum to less than 1. Raises ModelError as `evaluate`."""
         import numpy as np
 
+        from charlm.evaluation.metrics import no_likelihood
         from charlm.generation.rules import relative
 
         need_direction(self.run, bidirectional=False)
         k = _count(k, "k")
         writer, ids = self._writer(prefix, {})
         state = self._engine.start()
-        logits, _ = relative(self._engine.read(ids or [writer.first_id()], state))
-        shares = np.exp(logits[0]) / np.exp(logits[0]).sum()
+        logits = self._engine.read(ids or [writer.first_id()], state)
+        if not np.isfinite(logits).all():
+            raise no_likelihood()
+        shares = np.exp(relative(logits)[0][0])
+        shares /= shares.sum()
         order = [i for i in np.argsort(-shares, kind="stable").tolist() if i != UNK_ID]
         return [Next(self.run.vocab.tokens[i], float(shares[i])) for i in order[:k]]
 

@@ -114,6 +114,8 @@ def test_a_model_that_grows_beyond_all_numbers_is_refused(
         )
     with pytest.raises(ModelError, match="beyond all bounds"):
         load("run").evaluate()
+    with pytest.raises(ModelError, match="beyond all bounds"):
+        load("run").next("abc")
 
 
 def test_a_run_moved_with_its_corpus_still_works(charlm, trained: Path, tmp_path: Path) -> None:

@@ -48,6 +48,13 @@ def nonsense(length: int, alphabet: str = "abcdef \n", seed: int = 0) -> str:
     return "".join(letters)
 
 
+@pytest.fixture(autouse=True)
+def no_curves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training in this process draws nothing, which would be half of its time."""
+    if request.node.get_closest_marker("draws") is None:
+        monkeypatch.setattr("charlm.views.plot.find_spec", lambda name: None)
+
+
 @pytest.fixture
 def charlm(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

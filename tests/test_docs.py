@@ -73,6 +73,7 @@ def test_every_config_loads_and_says_what_it_gave(path: Path) -> None:
     assert all(line.startswith("#") for line in first)
 
 
+@pytest.mark.draws
 def test_the_example_of_the_library_runs(
     text_file: Path,
     tmp_path: Path,

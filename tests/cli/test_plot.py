@@ -101,6 +101,7 @@ def test_without_matplotlib_it_says_what_to_install(
     )  # fmt: skip
 
 
+@pytest.mark.draws
 def test_a_finished_training_leaves_its_curves(
     charlm: Charlm, text_file: Path, tiny_options: list[str]
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_finished_training_leaves_its_curves(
     assert Path("curves.svg").read_bytes() == drawn
 
 
+@pytest.mark.draws
 def test_curves_that_cannot_be_drawn_fail_no_training(
     charlm: Charlm, text_file: Path, tiny_options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,7 +110,8 @@ def test_gradients_are_those_of_the_function(config: ModelConfig) -> None:
         result: Tensor = logits.logsumexp(-1).mean()
         return result
 
-    assert torch.autograd.gradcheck(loss, tuple(model.parameters()))
+    # Along random directions: each number by itself is checked in test_cells.py.
+    assert torch.autograd.gradcheck(loss, tuple(model.parameters()), fast_mode=True)
 
 
 @every_case

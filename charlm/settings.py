@@ -19,11 +19,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from charlm.config import LIMITS, SECTIONS, Config
 from charlm.consistency import check
-from charlm.errors import UsageError
+from charlm.errors import UsageError, typed
 
 Nested = Mapping[str, Mapping[str, Any]]
 # Section -> key -> value.
 Changes = dict[str, dict[str, Any]]
+# The configs beside the package, where it is used from its checkout.
+OURS = Path(__file__).resolve().parents[1] / "configs"
+# What others call them: as options these are taken too, and as settings known for what is meant.
+SECOND_NAMES = {"bptt": "seq_len", "learning_rate": "lr", "rnn_size": "hidden_size"}
 
 
 def fields_of(section: str) -> dict[str, dataclasses.Field[Any]]:
@@ -63,11 +67,18 @@ def configured(config: Config, changes: Nested) -> Config:
     return config
 
 
+def _meant(name: str, known: list[str], listing: str) -> str:
+    """Behind a name that is unknown: which may be meant, or else all that there are."""
+    second = SECOND_NAMES.get(name)
+    near = [second] if second in known else get_close_matches(name, known, 1)
+    return f"; is {near[0]!r} meant?" if near else f"; {listing} {', '.join(known)}"
+
+
 def _checked(section: str, key: str, value: Any) -> Any:
     known = fields_of(section)
     name = f"{section}.{key}"
     if key not in known:
-        raise UsageError(f"unknown setting {name!r}; {section} has {', '.join(known)}")
+        raise UsageError(f"unknown setting {name!r}{_meant(key, list(known), f'{section} has')}")
     meta = known[key].metadata
     kind, optional = type_of(section, key)
     if value is None and optional:
@@ -143,7 +154,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         changes = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read the config {path}: {error.strerror}") from error
+        ours = OURS / path.name
+        instead = f"; there is {typed(ours)}" if not path.exists() and ours.is_file() else ""
+        raise UsageError(f"cannot read the config {path}: {error.strerror}{instead}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a TOML file: {error}") from error
     data = changes.get("data")
@@ -177,9 +190,7 @@ def by_name(values: Mapping[str, Any], *sections: str) -> Changes:
         found = next((section for section in sections if name in fields_of(section)), None)
         if found is None:
             known = [key for section in sections for key in fields_of(section)]
-            near = get_close_matches(name, known, 1)
-            meant = f"; is {near[0]!r} meant?" if near else f"; there are {', '.join(known)}"
-            raise UsageError(f"unknown setting {name!r}{meant}")
+            raise UsageError(f"unknown setting {name!r}{_meant(name, known, 'there are')}")
         changes.setdefault(found, {})[name] = _plain(value)
     return changes
 

@@ -1,6 +1,7 @@
 """The commands of `charlm`, each in a module of its own that is imported when it runs."""
 
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -37,6 +38,15 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"charlm.cli.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        near = get_close_matches(name, COMMANDS, 1)
+        if near and name not in COMMANDS and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}; is {near[0]!r} meant?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -13,6 +13,12 @@ _SINGLE = {
     "t": "\t", "v": "\v",
 }  # fmt: skip
 
+# What an escape that stands alone lacks.
+_WANTS = {
+    "x": "two hexadecimal digits", "u": "four hexadecimal digits", "U": "eight hexadecimal digits",
+    "N": "a name in braces, as in \\N{BULLET},",
+}  # fmt: skip
+
 
 def with_escapes(text: str, option: str) -> str:
     """`text` with each escape read. Raises UsageError, naming the option, for one that is none."""
@@ -20,9 +26,9 @@ def with_escapes(text: str, option: str) -> str:
     def read(found: re.Match[str]) -> str:
         character = _character(found[0][1:])
         if character is None:
-            raise UsageError(
-                f"{option}: {found[0]} is no escape of Python's; a backslash itself is \\\\"
-            )
+            cut = _WANTS.get(found[0][1:])
+            wrong = f"needs {cut} behind it" if cut else "is no escape of Python's"
+            raise UsageError(f"{option}: {found[0]} {wrong}; a backslash itself is \\\\")
         return character
 
     return _ESCAPE.sub(read, text)

@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 from traceback import walk_tb
+from typing import Any
 
 from charlm.errors import CharlmError, FileSystemError, Stopped, is_out_of_memory
 
@@ -36,8 +37,15 @@ def _usage(error: BaseException) -> str:
     message = str(error.format_message())  # type: ignore[attr-defined]
     if not hasattr(error, "ctx"):
         return message
-    where = error.ctx.command_path if error.ctx else "charlm"
-    return f"{message.rstrip('.')} (see {where} --help)"
+    where = error.ctx or _being_parsed(error)
+    return f"{message.rstrip('.')} (see {where.command_path if where else 'charlm'} --help)"
+
+
+def _being_parsed(error: BaseException) -> Any:
+    """The context in which click was at work; of an option without its value it does not say so."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    found = (frame.f_locals.get("ctx") for frame in reversed(frames))
+    return next((context for context in found if hasattr(context, "command_path")), None)
 
 
 def _broken_library(error: BaseException) -> str | None:

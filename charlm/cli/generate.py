@@ -127,7 +127,8 @@ def _write(
     for number, (sample, novel) in enumerate(zip(samples, novelties, strict=True)):
         if as_json:
             told = {} if heading is None else {"temperature": heading}
-            print_as_json(shown, sample, writer.seed, novel, **told)
+            seed = None if settings.beam else writer.seed  # a search draws nothing
+            print_as_json(shown, sample, seed, novel, **told)
             continue
         if not streams:
             print_whole(shown + sample.text, listed.separator, first=number == 0)
@@ -226,5 +227,7 @@ def _read_prefix(
     if prefix is not None and prefix_file is not None:
         raise UsageError("--prefix and --prefix-file both give the prefix: use one")
     if prefix_file is not None:
+        if Path(prefix_file).is_dir():
+            raise UsageError(f"--prefix-file {prefix_file} is a folder; name a file")
         prefix = "".join(source_of((prefix_file,), config).read())
     return read_prefix(prefix or "", run, config.generation.on_unknown)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+# What narrows down what is drawn among.
+OF_DRAWS = ("--top-k", "--top-p", "--min-p", "--typical")
 # Two options, and why they mean nothing together.
 RIVALS = [
     ("--lines", "--num-samples", "so many lines are the number"),
@@ -26,8 +28,7 @@ RIVALS = [
     ("--lines", "--temperatures", "a list is drawn at one temperature"),
     ("--lines", "--no-stream", "each line is printed when it is complete"),
     *(("--beam", option, "a search draws nothing")
-      for option in ("--temperature", "--temperatures", "--top-k", "--top-p", "--min-p",
-                     "--typical", "--seed")),
+      for option in ("--temperature", "--temperatures", *OF_DRAWS, "--seed")),
     *(("--match", option, "a text that keeps the one may have no way to the other")
       for option in ("--stop", "--no-repeat", "--beam")),
     ("--temperatures", "--temperature", "the one is a list of the other"),
@@ -45,7 +46,7 @@ def list_options(command: Command) -> Command:
         click.option(
             "--lines", metavar="N", type=positive,
             help="Print N lines and nothing else, each begun after a line break and ended by one; "
-            "a prefix is what each begins with.",
+            "what a prefix has behind its last line break is what each begins with.",
         ),
         click.option("--unique", is_flag=True, help="Of --lines: none twice."),
         click.option(
@@ -86,6 +87,13 @@ def refuse_what_means_nothing(context: click.Context) -> None:
     for option, other, why in RIVALS:
         if {option, other} <= given:
             raise UsageError(f"{option} and {other} do not go together: {why}")
+    if context.params.get("generation__temperature") == 0:
+        for option in OF_DRAWS:
+            if option in given:
+                raise UsageError(
+                    f"{option} does nothing with --temperature 0, which takes the likeliest: drop "
+                    "it"
+                )
     for option in OF_LISTS:
         if option in given and "--lines" not in given:
             raise UsageError(f"{option} is asked of the lines of a list: it goes with --lines")

@@ -11,6 +11,7 @@ import click
 from charlm.cli.completion import complete_files, complete_runs
 from charlm.errors import UsageError
 from charlm.settings import (
+    SECOND_NAMES,
     Changes,
     fields_of,
     given_over,
@@ -22,11 +23,8 @@ from charlm.settings import (
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Second names, and the short ones.
-ALIASES = {
-    "training.seq_len": ["--bptt"],
-    "training.lr": ["--learning-rate"],
-    "model.hidden_size": ["--rnn-size"],
+# The short names.
+SHORT = {
     "generation.length": ["-l"],
     "generation.num_samples": ["-n"],
     "generation.temperature": ["-t"],
@@ -85,7 +83,13 @@ def _option(path: str) -> Callable[[Command], Command]:
             kwargs["shell_complete"] = complete_files
     elif field.metadata["duration"]:
         kwargs["metavar"] = "TIME"
-    return click.option(name, *ALIASES.get(path, []), path.replace(".", "__"), **kwargs)
+    return click.option(
+        name, *_second_names(key), *SHORT.get(path, []), path.replace(".", "__"), **kwargs
+    )
+
+
+def _second_names(key: str) -> list[str]:
+    return [_as_option(name) for name, meant in SECOND_NAMES.items() if meant == key]
 
 
 def changes_of(options: dict[str, Any]) -> Changes:
@@ -106,7 +110,11 @@ def typed_settings(options: dict[str, Any], assignments: tuple[str, ...]) -> dic
 
 def option_name(path: str) -> str:
     """How a setting that has an option is typed."""
-    return "--" + path.partition(".")[2].replace("_", "-")
+    return _as_option(path.partition(".")[2])
+
+
+def _as_option(key: str) -> str:
+    return "--" + key.replace("_", "-")
 
 
 def given_changes(

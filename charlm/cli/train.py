@@ -133,12 +133,12 @@ def _train(
             inputs, given, init_from=begins_with, started=began(),
             refuse=lambda config: refuse_idle(typed, config, OPTIONS),
         )  # fmt: skip
-    output, explain = typed["-o"], typed["--explain"]
-    if typed["--dry-run"]:
-        _show_plan(job.prospect(output, Told()), explain, as_json)
-    else:
-        told, force = Told(explains=explain), typed["--force"]
-        _show(job.train(output, told, replace=force, world=world), as_json)
+        output, explain = typed["-o"], typed["--explain"]
+        if typed["--dry-run"]:
+            _show_plan(job.prospect(output, Told()), explain, as_json)
+        else:
+            told, force = Told(explains=explain), typed["--force"]
+            _show(job.train(output, told, replace=force, world=world), as_json)
 
 
 def _resume(

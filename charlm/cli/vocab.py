@@ -18,10 +18,11 @@ from charlm.cli.options import (
     setting_options,
 )
 from charlm.cli.output import print_json, show
+from charlm.cli.pages import check_folder
 from charlm.cli.told import Told
 from charlm.config import Config, TextConfig
 from charlm.data.inputs import corpus_among, load_vocab, source_of, texts_of
-from charlm.errors import ModelError, UsageError
+from charlm.errors import DataError, ModelError, UsageError
 from charlm.settings import resolved
 from charlm.storage.files import write_json
 
@@ -81,13 +82,14 @@ def vocab(
 
 def _check_place(save: Path, force: bool) -> None:
     """Refuse to write a vocabulary over anything else, or over one that weights and ids depend
-    on. Raises UsageError.
+    on. Raises UsageError; FileSystemError where there is no folder for it.
     """
     from charlm.data.corpus import is_corpus
     from charlm.run import is_run
 
     if str(save) == "-":
         raise UsageError("--save -: name a file; --json prints a vocabulary")
+    check_folder("--save", save)
     if not save.exists():
         return
     owner = save.resolve().parent
@@ -145,6 +147,8 @@ def _count(path: str, config: Config) -> "Vocab":
         check_level(known, config.text)
     level = None if known is None else known.level
     counter = _counted(texts_of((path,), config), config.text, level)
+    if not counter.total:
+        raise DataError(f"{path}: the text is empty")
     if known is None:
         return build_vocab(counter, min_freq=data.min_freq, reserve=data.reserve)
     if data.extend_vocab:

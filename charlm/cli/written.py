@@ -74,7 +74,7 @@ def print_lines_as_json(lines: "Iterable[Line]", seed: int) -> list[str]:
 
 
 def print_as_json(
-    prefix: str, sample: "Sample", seed: int, novel: "Novelty | None", **more: Any
+    prefix: str, sample: "Sample", seed: int | None, novel: "Novelty | None", **more: Any
 ) -> None:
     print_json(
         {

@@ -88,9 +88,11 @@ def find_corpus(run: Path, record: Mapping[str, Any], vocab: Vocab) -> Corpus:
                 return check_same(open_corpus(run / name), run, record, vocab)
         except CharlmError as error:
             first = first or error
+    inside = not Path(names[-1]).is_absolute()
+    why = ": this needs the training text, without which a run may be shared" * inside
     raise first or DataError(
-        f"the corpus of {run} is not at {run / names[-1]}; if it has moved, say where it is now "
-        "with --corpus"
+        f"the corpus of {run} is not at {run / names[-1]}{why}; if it has moved, say where it is "
+        "now with --corpus"
     )
 
 

@@ -66,13 +66,17 @@ def _periods(ends: Sequence[int], config: DataConfig) -> list[int]:
     return periods
 
 
+def too_short(tokens: int, needed: str) -> str:
+    """What is said of a text that has too few tokens."""
+    if not tokens:
+        return "the text is empty"
+    return f"the text has {tokens} token{'s' * (tokens > 1)}, need at least {needed}"
+
+
 def check_own(tokens: int, part: str, source: str) -> None:
     """Refuse a text that is too short to be a held-out part. Raises DataError."""
     if tokens < LEAST_TOKENS:
-        raise DataError(
-            f"{source}: the text has {tokens} tokens, need at least {LEAST_TOKENS} for the {part} "
-            "part"
-        )
+        raise DataError(f"{source}: {too_short(tokens, f'{LEAST_TOKENS} for the {part} part')}")
 
 
 def check_sizes(sizes: Mapping[str, int], config: DataConfig, source: str) -> None:
@@ -87,7 +91,5 @@ def check_sizes(sizes: Mapping[str, int], config: DataConfig, source: str) -> No
         for part, size in split_sizes(needed, config.val_frac, config.test_frac).items()
     ):
         needed += 1
-    raise DataError(
-        f"{source}: the text has {tokens} tokens, need at least {needed} for a {short[0]} part of "
-        f"{LEAST_TOKENS} (see --val-frac)"
-    )
+    wants = f"{needed} for a {short[0]} part of {LEAST_TOKENS} (see --val-frac)"
+    raise DataError(f"{source}: {too_short(tokens, wants)}")

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from charlm.data.masks import MaskShape, draw_mask
+from charlm.data.splits import too_short
 from charlm.data.vocab import UNK_ID, Ids, Vocab
 from charlm.errors import DataError
 from charlm.evaluation.metrics import Score
@@ -38,7 +39,7 @@ def evaluate(
     Raises DataError if there are fewer than two tokens.
     """
     if len(ids) < 2:
-        raise DataError(f"the text has {len(ids)} tokens, need at least 2 to score")
+        raise DataError(too_short(len(ids), "2 to score"))
     single_pass = SinglePass(model, ids, on_scored)
     processes = together.size if together else 1
     if single_pass.count // processes < SHORTEST_STREAM:

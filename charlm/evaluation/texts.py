@@ -9,6 +9,7 @@ from charlm.config import Config
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.inputs import corpus_among, source_of
 from charlm.data.source import Source
+from charlm.data.splits import too_short
 from charlm.data.text import clean
 from charlm.data.vocab import Ids
 from charlm.errors import DataError, ModelError, UsageError, typed
@@ -59,5 +60,5 @@ def ids_of(source: Source, name: str, run: Run, config: Config, reading: Reading
             progress(len(piece.encode("utf-8", "surrogatepass")))
     ids = np.concatenate(parts)
     if len(ids) < 2:
-        raise DataError(f"{name}: the text has {len(ids)} tokens, need at least 2 to score")
+        raise DataError(f"{name}: {too_short(len(ids), '2 to score')}")
     return ids

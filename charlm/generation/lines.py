@@ -45,6 +45,8 @@ class Wanted:
     def what(self) -> str:
         """What else is asked of a line, in words."""
         limits = f"{self.shortest} to {self.longest} long"
+        if self.shortest == self.longest:
+            limits = f"{self.longest} long"
         return "".join([
             "new, " if self.known is not None else "",
             "unlike those before, " if self.unique else "",
@@ -120,10 +122,12 @@ class Lines:
             yield from self._found(beginning, seed, guide, seen)
             if self.found == self._wanted.count:
                 return
+        # Of those that match, all that there are may have been drawn.
+        wider = "give a wider --match" if self._matches else "draw with a higher --temperature"
+        advice = f"ask for fewer, or {wider}" if self.found else wider
         raise ModelError(
             f"{self.found:,} of {self._wanted.count:,} lines, and the last {PATIENCE:,} draws gave "
-            f"no more that are {self._wanted.what}: ask for fewer, or draw with a higher "
-            "--temperature"
+            f"no more that are {self._wanted.what}: {advice}"
         )
 
     def _found(

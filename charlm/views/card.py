@@ -137,7 +137,9 @@ def _training(card: Card) -> Iterator[Row]:
         config.training, config.model.dropout, card.vocab_size,
         limit=limit, masked=config.model.bidirectional,
     )  # fmt: skip
-    done = f"{facts['step']:,} steps, {facts['epochs']:g} epochs, {facts['seconds']:g} s"
+    steps = f"{facts['step']:,} step{'s' * (facts['step'] != 1)}"
+    epochs = f"{facts['epochs']:g} epoch{'s' * (facts['epochs'] != 1)}"
+    done = f"{steps}, {epochs}, {facts['seconds']:g} s"
     precision = facts.get("precision", config.training.precision)
     name = train_perplexity_name(config.model)
     about = "about " * config.training.is_sampled(card.vocab_size)

@@ -6,9 +6,9 @@ from charlm.config import TrainingConfig
 def limit_in_words(training: TrainingConfig) -> str | None:
     """What ends the training; None where nothing was given to."""
     if training.max_steps:
-        return f"{training.max_steps:,} steps"
+        return f"{training.max_steps:,} step{'s' * (training.max_steps > 1)}"
     if training.epochs:
-        return f"{training.epochs:g} epochs"
+        return f"{training.epochs:g} epoch{'s' * (training.epochs != 1)}"
     return f"{training.time:g} s in all" if training.time else None
 
 

@@ -42,14 +42,21 @@ def test_escapes_are_read_as_python_reads_them(text: str) -> None:
         assert found == expected or (expected is None and "\\777" in text)
 
 
-@pytest.mark.parametrize("escape", ["\\", "\\q", "\\x4", "\\u12", "\\U00110000", "\\N", "\\N{no}"])
-def test_what_is_no_escape_is_named(escape: str) -> None:
+@pytest.mark.parametrize(
+    ("escape", "wrong"),
+    [
+        *((escape, f"{escape} is no escape of Python's")
+          for escape in ("\\", "\\q", "\\U00110000", "\\N{no}")),
+        ("\\x4", "\\x needs two hexadecimal digits behind it"),
+        ("\\u12", "\\u needs four hexadecimal digits behind it"),
+        ("\\U0011", "\\U needs eight hexadecimal digits behind it"),
+        ("\\N", "\\N needs a name in braces, as in \\N{BULLET}, behind it"),
+    ],
+)  # fmt: skip
+def test_what_is_no_escape_is_named(escape: str, wrong: str) -> None:
     with pytest.raises(UsageError) as error:
         with_escapes(f"a{escape}", "--stop")
-    named = escape if escape in ("\\", "\\q", "\\U00110000", "\\N{no}") else escape[:2]
-    assert str(error.value) == (
-        f"--stop: {named} is no escape of Python's; a backslash itself is \\\\"
-    )
+    assert str(error.value) == f"--stop: {wrong}; a backslash itself is \\\\"
 
 
 def test_escapes_in_a_text() -> None:

@@ -83,7 +83,7 @@ def test_a_corpus_with_the_same_vocabulary(charlm, trained: Path, text_file: Pat
     ("arguments", "code", "message"),
     [
         (["nothing.txt"], 2, "nothing.txt: there is no such file or folder"),
-        (["empty.txt"], 3, "empty.txt: the text has 0 tokens, need at least 2 to score"),
+        (["empty.txt"], 3, "empty.txt: the text is empty"),
         (["--split", "test"], 3, "RUN/corpus has no test part (see --val-frac and --test-frac)"),
         (["empty.txt", "--split", "test"], 2, "--split names a part of a corpus; TEXT is a text"),
         (["--batch-size", "0"], 2, "Invalid value for '--batch-size': 0 is not in the range x>=1 "

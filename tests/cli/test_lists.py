@@ -60,8 +60,12 @@ def test_where_no_more_are_found_those_found_are_printed(charlm, trained: Path) 
     assert (result.code, result.err) == (
         4,
         f"Error: {len(found)} of 50 lines, and the last 2,000 draws gave no more that are unlike "
-        "those before, 1 to 1 long: ask for fewer, or draw with a higher --temperature\n",
+        "those before, 1 long: ask for fewer, or draw with a higher --temperature\n",
     )
+    # All that match, and none of them new: to ask for fewer, or to draw otherwise, is in vain.
+    none = charlm("generate", "-m", trained, "--lines", 2, "--match", "a", "--min-length", 2)
+    assert (none.code, none.out) == (4, "")
+    assert none.err.endswith("gave no more that are 2 to 500 long: give a wider --match\n")
 
 
 def test_what_is_new_cannot_be_told_without_the_text(charlm, trained: Path, tmp_path: Path) -> None:
@@ -70,7 +74,9 @@ def test_what_is_new_cannot_be_told_without_the_text(charlm, trained: Path, tmp_
     arguments = ["generate", "-m", "run", "--lines", 3, "--new"]
     result = charlm(*arguments)
     assert (result.code, result.out, result.err.count("\n")) == (3, "", 1)
-    assert "run/corpus" in result.err
+    assert "run/corpus: this needs the training text, without which a run may be shared; if " in (
+        result.err
+    )
     assert charlm(*arguments, "--corpus", trained / "corpus").code == 0
 
 
@@ -110,6 +116,8 @@ def test_the_likeliest_texts(charlm, trained: Path) -> None:
     assert nats == sorted(nats)
     assert nats[0] <= greedy["nats"] * (1 + 1e-6)
     assert len({text["text"] for text in found}) == 3
+    told = json.loads(charlm(*arguments, "--beam", 6, "--json").out)
+    assert told["seed"] is None  # nothing was drawn
     few = charlm(*arguments, "--beam", 2, "-n", 3)
     assert (few.code, few.err) == (
         2,
@@ -184,6 +192,9 @@ def test_how_much_of_a_list_is_copied(charlm, trained: Path, text_file: Path) ->
          "generate --help)"),
         ("--lines 2 --score --json", "--score and --json do not go together: the objects have the "
          "nats"),
+        ("-t 0 --typical 0.2", "--typical does nothing with --temperature 0, which takes the "
+         "likeliest: drop it"),
+        ("--prefix-file .", "--prefix-file . is a folder; name a file"),
         ("--beam 3 --temperature 1", "--beam and --temperature do not go together: a search draws "
          "nothing"),
         ("--beam 3 --match a", "--match and --beam do not go together: a text that keeps the one "

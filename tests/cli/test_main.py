@@ -27,12 +27,13 @@ def test_version(charlm) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "No such command 'trian'"),
+        (["trian"], "No such command 'trian'; is 'train' meant? (see charlm --help)\n"),
+        (["help"], "No such command 'help' (see charlm --help)\n"),
         (["--colour"], "No such option"),  # how the option is quoted is click's affair
         (["generate", "--zzz"], "No such option"),
         (["preprocess"], "Missing argument 'INPUT...'"),
         (["preprocess", "a"], "Missing option '-o' / '--output'"),
-        (["train", "-o"], "Option '-o' requires an argument"),
+        (["train", "-o"], "Option '-o' requires an argument (see charlm train --help)\n"),
     ],
 )
 def test_usage_errors_are_one_line(charlm, arguments: list[str], message: str) -> None:

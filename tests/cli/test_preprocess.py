@@ -50,9 +50,10 @@ def test_words(charlm, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "arguments", "code", "message"),
     [
-        (b"", [], 3, "a: the text has 0 tokens, need at least 11 for a train part of 2 "
+        (b"", [], 3, "a: the text is empty\n"),
+        (b"x", [], 3, "a: the text has 1 token, need at least 11 for a train part of 2 "
          "(see --val-frac)"),
-        (b"\xef\xbb\xbf", [], 3, "a: the text has 0 tokens, need at least 11"),
+        (b"\xef\xbb\xbf", [], 3, "a: the text is empty\n"),
         (b"0123456789", [], 3, "a: the text has 10 tokens, need at least 11 for a valid part of 2"),
         (b"ab\xffcd", [], 3, "a: byte 2 (line 1) is not utf-8; --encoding "),
         (b"ab\0cd", [], 3, "a: a NUL character in line 1; the file is binary"),

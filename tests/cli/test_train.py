@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from charlm.errors import typed
 from charlm.model.device import usable_cores
 from charlm.run import open_run
+
+FILL = typed(Path(__file__).parents[2] / "configs" / "fill.toml")
 
 
 def test_json_and_the_run_agree(charlm, text_file: Path, tiny_options: list[str]) -> None:
@@ -180,7 +183,7 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--val", "v.txt", "--val-split", "blocks"], 2,
          "--val is v.txt, a text of its own: --val-split blocks has nothing to split"),
         (["--threads", "1024"], 2,
-         f"training.threads is 1024; processors to use here: {usable_cores()}"),
+         f"--threads is 1024; processors to use here: {usable_cores()}"),
         (["--set", "training.parts=1024"], 2,
          f"training.parts is 1024; processors to use here: {usable_cores()}"),
         (["--seed", str(2**64)], 2, "--seed is 18446744073709551616; it must be at most "
@@ -198,6 +201,12 @@ def test_force_replaces_a_run_and_nothing_else(
         (["--tied", "--embedding-size", "0"], 2,
          "--tied needs --embedding-size (0) equal to model.hidden_size (256)"),
         (["--config", "no.toml"], 2, "cannot read the config no.toml: No such file or directory"),
+        (["--config", "configs/fill.toml"], 2,
+         f"cannot read the config configs/fill.toml: No such file or directory; there is {FILL}"),
+        (["--set", "training.learning_rate=3"], 2,
+         "unknown setting 'training.learning_rate'; is 'lr' meant?"),
+        (["--set", "model.hiden_size=3"], 2,
+         "unknown setting 'model.hiden_size'; is 'hidden_size' meant?"),
         (["--vocab", "v.json", "--min-freq", "2"], 2,
           "--vocab is a vocabulary already made: --min-freq has no part in it"),
         (["--device", "cuda:7"], 2, "--device cuda:7: this machine has cpu"),
@@ -227,9 +236,8 @@ def test_row_20_a_text_too_short_leaves_nothing(charlm, tmp_path: Path, data: by
     (tmp_path / "a.txt").write_bytes(data)
     result = charlm("train", "./a.txt")
     assert result.code == 3
-    assert result.err.startswith(
-        f"Error: ./a.txt: the text has {len(data)} tokens, need at least 11"
-    )
+    short = f"has {len(data)} tokens, need at least 11 " if data else "is empty\n"
+    assert result.err.startswith(f"Error: ./a.txt: the text {short}")
     assert {path.name for path in tmp_path.rglob("*")} == {"a.txt"}
 
 

@@ -31,6 +31,13 @@ def test_a_row_a_token(charlm, text: str) -> None:
     assert lines[3].split()[1] == "␠"
 
 
+def test_an_empty_text_has_no_vocabulary(charlm) -> None:
+    Path("empty.txt").touch()
+    refused = charlm("vocab", "empty.txt")
+    assert (refused.code, refused.out) == (3, "")
+    assert refused.err == "Error: empty.txt: the text is empty\n"
+
+
 def test_top_and_tsv(charlm, text: str) -> None:
     lines = charlm("vocab", text, "--tsv", "--top", 2).out.splitlines()
     assert lines == [
@@ -135,6 +142,9 @@ def test_a_vocabulary_is_not_saved_over_another_file(charlm, text: str, tmp_path
     assert Path("v.json").is_file()
     assert charlm("vocab", text, "--save", text, "--force").code == 0
     assert json.loads(Path(text).read_bytes())["tokens"][1] == "龙"
+    nowhere = charlm("vocab", text, "--save", "no/v.json")
+    assert (nowhere.code, nowhere.out) == (5, "")
+    assert nowhere.err.startswith("Error: --save no/v.json: there is no folder no: make it (mkdir ")
     os.mkfifo("pipe")
     for name in (".", "pipe"):
         refused = charlm("vocab", "v.json", "--save", name, "--force")

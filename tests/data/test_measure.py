@@ -109,9 +109,7 @@ def test_texts_of_their_own_are_whole_parts() -> None:
     found = measure(source, TextConfig(), DataConfig(max_tokens=5))
     assert found.sizes == {"train": 5, "valid": 2, "test": 3}
     source = dataclasses.replace(source, held_out={"valid": text_source("v", "a")})
-    with pytest.raises(
-        DataError, match=r"^v: the text has 1 tokens, need at least 2 for the valid"
-    ):
+    with pytest.raises(DataError, match=r"^v: the text has 1 token, need at least 2 for the valid"):
         measure(source, TextConfig(), DataConfig())
     source = dataclasses.replace(source, held_out={"valid": text_source("v", "ab")})
     assert measure(source, TextConfig(), DataConfig(test_frac=0.2)).sizes["test"] == 2

@@ -139,7 +139,7 @@ def test_where_no_more_are_found_it_says_how_many() -> None:
     assert sorted(found) == ["a", "ab", "b"]
     assert str(raised.value) == (
         "3 of 5 lines, and the last 2,000 draws gave no more that are unlike those before, 1 to 9 "
-        "long: ask for fewer, or draw with a higher --temperature"
+        "long: ask for fewer, or give a wider --match"
     )
     assert lines.found == 3
 

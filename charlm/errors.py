@@ -22,8 +22,24 @@ from pathlib import Path
 
 
 def typed(path: Path | str) -> str:
-    """A path as it is typed in a shell, for a message that says what to do."""
-    return str(path) if re.fullmatch(r"[\w./+@%=:,-]+", str(path)) else shlex.quote(str(path))
+    """A path as it is typed in a shell, in one line, for a message that says what to do."""
+    text = str(path)
+    if re.fullmatch(r"[\w./+@%=:,-]+", text):
+        return text
+    if text.isprintable():
+        return shlex.quote(text)
+    return f"$'{''.join(map(_in_ansi_quotes, text))}'"
+
+
+def _in_ansi_quotes(character: str) -> str:
+    """As bash and zsh have it in $'…': what cannot be seen by its bytes."""
+    if character.isprintable():
+        return f"\\{character}" if character in "\\'" else character
+    if character == "\n":
+        return r"\n"
+    # Of a name that is no text, Python has a surrogate for each byte.
+    how = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", how))
 
 
 class CharlmError(Exception):

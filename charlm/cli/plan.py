@@ -6,6 +6,7 @@ from charlm.training.limits import most_seconds
 from charlm.training.reports import Prospect
 from charlm.views.explained import explained
 from charlm.views.plan import limit_in_words, training_in_words
+from charlm.views.shown_text import in_sight
 
 
 def describe(prospect: Prospect) -> str:
@@ -20,7 +21,7 @@ def describe(prospect: Prospect) -> str:
         limit=limit, masked=model.bidirectional, epochs=prospect.epochs,
     )  # fmt: skip
     return (
-        f"text: {prospect.name}, vocabulary of {symbols:,}; {parts}\n"
+        f"text: {in_sight(prospect.name)}, vocabulary of {symbols:,}; {parts}\n"
         f"model: {model.rnn_type.upper()} {model.num_layers}×{model.hidden_size}, embedding "
         f"{model.embedding_size or 'one-hot'}{' (tied)' * model.tied}, "
         f"{parameters(model, symbols):,} parameters{both}\n"

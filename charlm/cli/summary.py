@@ -49,12 +49,14 @@ def yardstick(run: "Run") -> Yardstick | None:
 
 def summary(result: "Result", run: "Run") -> str:
     """Of a training that is done."""
+    from charlm.views.shown_text import in_sight
+
     lines = str(result).split("\n")
     if to_beat := yardstick(run):
         lines.insert(1, to_beat.beside())
     if result.advice:
         lines.append(result.advice)
-    lines += [f"run: {result.run}", "try next:"]
+    lines += [f"run: {in_sight(str(result.run))}", "try next:"]
     lines += [f"  {command}" for command in what_to_try(result.run, run.config)]
     return "".join(f"{line}\n" for line in lines)
 

@@ -252,6 +252,15 @@ def test_of_a_model_that_fills_gaps_no_perplexity_is_expected(charlm, text_file:
     assert "expected" not in charlm("train", text_file, *options).err
 
 
+def test_a_name_of_two_lines_is_told_in_one(charlm, tiny_options: list[str], nonsense) -> None:
+    Path("a\nb.txt").write_text(nonsense(300))
+    plan = charlm("train", "a\nb.txt", *tiny_options, "--dry-run").out
+    assert plan.startswith("text: a↵b, vocabulary of ")
+    told = charlm("train", "a\nb.txt", *tiny_options, "--max-steps", "1").out
+    assert "\nrun: runs/a↵b\n" in told
+    assert "\n  charlm evaluate -m $'runs/a\\nb'\n" in told
+
+
 def test_a_training_ends_with_a_summary(charlm, text_file: Path, tiny_options: list[str]) -> None:
     told = charlm("train", text_file, *tiny_options, "-o", "run").out.splitlines()
     assert told[0].startswith("validation: perplexity ")

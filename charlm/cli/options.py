@@ -127,16 +127,16 @@ def given_changes(
 
 
 @contextmanager
-def as_typed(options: dict[str, Any]) -> Iterator[None]:
+def as_typed(options: dict[str, Any], mark: str = "--") -> Iterator[None]:
     """Where settings are refused inside the block, those that were given as options have the names
-    of these."""
+    of these. mark: what an option begins with."""
     try:
         yield
     except UsageError as error:
         message = str(error)
         for section, values in changes_of(options).items():
             for key, value in values.items():
-                name = f"--{'no-' * (value is False)}{key.replace('_', '-')}"
+                name = f"{mark}{'no-' * (value is False)}{key.replace('_', '-')}"
                 message = re.sub(rf"\b{section}\.{key}\b", name, message)
         raise UsageError(message) from None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from charlm.cli.escapes import with_escapes
+from charlm.cli.options import as_typed
 from charlm.cli.output import show
 from charlm.cli.prompt import Offer
 from charlm.cli.written import print_as_it_comes
@@ -209,7 +210,8 @@ def _with_setting(config: Config, name: str, typed: str) -> Config:
     elif type_of("generation", name)[0] is not str:
         with suppress(tomllib.TOMLDecodeError):  # a text, then, which is refused
             value = tomllib.loads(f"value = {typed}")["value"]
-    return configured(config, {"generation": {name: value}})
+    with as_typed({f"generation__{name}": value}, MARK):
+        return configured(config, {"generation": {name: value}})
 
 
 def _as_typed(value: Any) -> str:

@@ -20,7 +20,8 @@ def runs(folder: Path, as_json: bool) -> None:
     their validation.
 
     Bits can be compared between runs of the same text alone: those stand together, and the texts
-    come in the order of their best run. Models of words, and those that fill gaps, are measured
+    come in the order of their best run. Of a run with "part", they are over the beginning of the
+    validation part, and compare roughly. Models of words, and those that fill gaps, are measured
     otherwise and come after them. A run is looked at, not checked: charlm info reads all of one.
     """
     from charlm.listing import runs_below

@@ -86,9 +86,11 @@ def _name(run: Listed, folder: Path) -> str:
 
 
 def _bits(runs: Sequence[Listed]) -> list[str]:
-    """Per character, unless they say otherwise."""
+    """Per character of all the validation part, unless they say otherwise."""
     kinds = [
-        "/word" * (seen.unit == "word") + " masked" * seen.masked if seen else ""
+        "/word" * (seen.unit == "word") + " masked" * seen.masked + " part" * (not seen.whole)
+        if seen
+        else ""
         for seen in (run.validation for run in runs)
     ]
     figures = [figure(run.validation.bits) if run.validation else NONE for run in runs]

@@ -39,9 +39,11 @@ def lines_of(runs: list[Listed]) -> list[str]:
 def test_other_measures_say_so() -> None:
     both = ModelConfig(bidirectional=True)
     words = Validation(1.0, 5, "word", masked=True)
-    _, first, second = table(
-        [listed("a"), listed("b", model=both, validation=words)], RUNS
+    part = Validation(1.0, 5, whole=False)
+    _, first, second, third = table(
+        [listed("a"), listed("b", model=both, validation=words), listed("c", validation=part)], RUNS
     ).splitlines()
+    assert "1.443 part  " in third
     assert "1.443                   2.718" in first
     assert "1.443/word masked" in second
     assert "lstm 1×256 both ways" in second

@@ -10,10 +10,8 @@ import sys
 import time
 from types import FrameType
 
-from charlm.cli.streams import ClosedPipe, open_streams
 from charlm.errors import Stopped
 from charlm.training.ahead import still_importing
-from charlm.training.distributed import follows
 from charlm.training.signals import heeded, importing
 
 # The command's own beginning: `train --time` counts from here, imports included.
@@ -25,8 +23,7 @@ def main() -> None:
     for number in heeded():
         signal.signal(number, _stop)
     try:
-        open_streams(shows=not follows())
-        code = run_command(sys.argv[1:], STARTED)
+        code = _begin()
     except Stopped as error:  # another signal came while the first was being reported
         code = error.exit_code
     if hasattr(signal, "setitimer"):
@@ -34,11 +31,25 @@ def main() -> None:
     for number in heeded():
         signal.signal(number, signal.SIG_DFL)
     if still_importing():  # for nothing, now that the command is at its end
+        from charlm.cli.streams import ClosedPipe
+
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(ClosedPipe, OSError):
                 stream.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _begin() -> int:
+    """Open the streams, and run the command that was typed; its exit code."""
+    try:
+        from charlm.cli.streams import open_streams
+        from charlm.training.distributed import follows
+
+        open_streams(shows=not follows())
+    except Stopped as error:
+        return _fail(error, debug=False)
+    return run_command(sys.argv[1:], STARTED)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -58,6 +69,8 @@ def run_command(arguments: list[str], started: float | None = None) -> int:
 
     started: when it began (`time.perf_counter`), if not now.
     """
+    from charlm.cli.streams import ClosedPipe
+
     try:
         from charlm.cli.commands import cli
 
@@ -82,6 +95,7 @@ def _fail(error: BaseException, debug: bool) -> int:
     from charlm.cli.explain import explain
     from charlm.cli.output import note
     from charlm.data.text import for_terminal
+    from charlm.training.distributed import follows
 
     if debug:
         import traceback

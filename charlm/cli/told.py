@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlm.cli.output import note, note_for_people
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
 
 
 class Told:
-    """`Reports` to standard error. explains: whether the model and its arithmetic are told of."""
+    """`Reports` to standard error. run: which is trained, once it is there.
+
+    explains: whether the model and its arithmetic are told of.
+    """
 
     def __init__(self, *, explains: bool = False) -> None:
         self._explains = explains
+        self.run: Path | None = None
 
     def note(self, message: str) -> None:
         note(message)
@@ -41,6 +46,7 @@ class Told:
         """What a model has to beat, which is told beside it at the end."""
         from charlm.cli.summary import yardstick
 
+        self.run = run.path
         if to_beat := yardstick(run):
             note_for_people(str(to_beat))
         elif not run.corpus_record["splits"].get("valid"):

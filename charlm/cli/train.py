@@ -22,7 +22,7 @@ from charlm.cli.options import (
 from charlm.cli.output import note, note_for_people, print_json, show_for_people
 from charlm.cli.refusals import Typed, refuse_idle
 from charlm.cli.told import Told
-from charlm.errors import UsageError
+from charlm.errors import Stopped, UsageError
 from charlm.settings import Changes
 
 if TYPE_CHECKING:
@@ -138,7 +138,14 @@ def _train(
             _show_plan(job.prospect(output, Told()), explain, as_json)
         else:
             told, force = Told(explains=explain), typed["--force"]
-            _show(job.train(output, told, replace=force, world=world), as_json)
+            try:
+                result = job.train(output, told, replace=force, world=world)
+            except Stopped as error:
+                if told.run is None:
+                    kept = f"{error} before the training began: nothing of it is kept"
+                    raise Stopped(error.number, kept) from None
+                raise
+            _show(result, as_json)
 
 
 def _resume(

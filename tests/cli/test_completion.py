@@ -122,7 +122,8 @@ def ask_click(
 ) -> subprocess.CompletedProcess[str]:
     """What click's script asks for at each Tab, with what was imported for the answer."""
     code = (
-        "import sys\nfrom charlm.cli.main import open_streams, run_command\n"
+        "import sys\nfrom charlm.cli.main import run_command\n"
+        "from charlm.cli.streams import open_streams\n"
         "open_streams()\ntry:\n    run_command([])\nfinally:\n"
         "    print([m for m in ('torch', 'numpy') if m in sys.modules], file=sys.stderr)"
     )

@@ -48,6 +48,28 @@ def tqdm(*arguments, **options):
 """
 
 
+def test_row_05_little_is_imported_before_the_signals_are_seen_to() -> None:
+    code = "import sys, charlm.cli.main\nprint('charlm.config' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_row_05_a_signal_before_the_training_began_says_that_nothing_is_kept(
+    charlm, tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: object, **options: object) -> None:
+        raise Stopped(signal.SIGINT, "stopped by Ctrl-C")
+
+    monkeypatch.setattr("charlm.training.planner.plan", stopped)
+    ended = charlm("train", text_file)
+    assert (ended.code, ended.out, ended.err) == (
+        130,
+        "",
+        "Error: stopped by Ctrl-C before the training began: nothing of it is kept\n",
+    )
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_row_05_an_import_is_not_cut_short(
     tmp_path: Path, text_file: Path, number: signal.Signals

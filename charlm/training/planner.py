@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from charlm.config import Config
+from charlm.config import Config, TrainingConfig
 from charlm.model.device import check_precision, check_threads, pick_device
 from charlm.settings import configured
 from charlm.training.distributed import World
@@ -24,6 +24,7 @@ from charlm.training.recipes import (
     Given,
     Recipe,
     by_recipe,
+    for_so_few_steps,
     for_so_many_symbols,
     recipes_for,
 )
@@ -149,14 +150,21 @@ def _planned(
                 break
             its_speed = larger_speed
         config, epochs = larger, epochs_at(its_speed)
+    if recipes and (times := epochs if asked is None else asked) < recipes[1].epochs:
+        steps = times * train_tokens / _tokens_a_step(training)
+        config = for_so_few_steps(config, given, steps)
     return Plan(config, epochs if asked is None else None, its_speed)
+
+
+def _tokens_a_step(training: TrainingConfig) -> int:
+    return training.seq_len * training.batch_size
 
 
 def _epochs_asked(config: Config, train_tokens: int) -> float | None:
     """Those that the settings ask for, in so many words or in steps; None where they do not."""
     training = config.training
     if training.max_steps is not None:
-        return training.max_steps * training.seq_len * training.batch_size / train_tokens
+        return training.max_steps * _tokens_a_step(training) / train_tokens
     return training.epochs
 
 
@@ -165,5 +173,5 @@ def _epochs_worth(config: Config, train_tokens: int) -> float:
     training = config.training
     if training.time is not None:
         return inf
-    tokens_a_step = training.seq_len * training.batch_size
+    tokens_a_step = _tokens_a_step(training)
     return worth_steps(train_tokens / tokens_a_step) * tokens_a_step / train_tokens

@@ -47,9 +47,10 @@ def planned(
 
 
 def follows(found: Plan, recipe: Recipe) -> bool:
+    """Whatever its rate: few steps have one of their own."""
     model, training = found.config.model, found.config.training
-    found = (model.hidden_size, model.dropout, training.lr, training.optimizer)
-    return Recipe(recipe.epochs, *found) == recipe
+    settings = (model.hidden_size, model.dropout, recipe.lr, training.optimizer)
+    return Recipe(recipe.epochs, *settings) == recipe and training.lr >= recipe.lr
 
 
 @pytest.mark.parametrize("number", range(len(RECIPES)))
@@ -140,9 +141,27 @@ def test_epochs_that_would_take_a_large_model_too_long_are_made_by_a_smaller_one
     assert found.config.model.hidden_size == 384
 
 
+@pytest.mark.parametrize(
+    ("steps", "rate"), [(1, 0.018), (100, 0.018), (400, 0.017), (900, 0.013), (1800, 0.01)]
+)
+@pytest.mark.parametrize("vocab_size", [20, 2000])
+def test_few_steps_are_made_at_a_higher_rate(steps: int, rate: float, vocab_size: int) -> None:
+    asked = planned({"training": {"max_steps": steps}}, vocab_size=vocab_size)
+    in_time = planned({"training": {"time": steps * 0.01024}}, vocab_size=vocab_size)
+    assert asked.config.training.lr == in_time.config.training.lr == rate
+    given = {"training": {"max_steps": steps, "lr": 0.5}}
+    assert planned(given, vocab_size=vocab_size).config.training.lr == 0.5
+
+
+def test_few_steps_that_read_a_text_often_are_made_at_the_usual_rate() -> None:
+    given = {"training": {"max_steps": 100}}
+    rates = [planned(given, tokens=tokens).config.training.lr for tokens in (32_000, 36_000)]
+    assert rates == [0.01, 0.018]
+
+
 def test_a_larger_model_than_the_recipes_is_given_a_lower_rate() -> None:
     rates = [
-        planned({"model": {"hidden_size": width}, "training": {"time": 5.0}}).config.training.lr
+        planned({"model": {"hidden_size": width}, "training": {"time": 20.0}}).config.training.lr
         for width in (128, 256, 512, 1024)
     ]
     assert rates == [0.01, 0.01, 0.005, 0.0025]

@@ -43,6 +43,7 @@ def preprocess(
     """Read INPUT (files, folders, or - for standard input), clean it, build its vocabulary, and
     save it encoded and split, ready for charlm train."""
     from charlm.data.corpus import HEADER, write_corpus
+    from charlm.data.jobs import Jobs
     from charlm.data.measure import measure
     from charlm.storage.folders import new_folder, try_output
 
@@ -52,13 +53,16 @@ def preprocess(
     vocab = load_vocab(Path(config.data.vocab)) if config.data.vocab else None
     source = texts_of(inputs, config)
     started = time.perf_counter()
-    with told.reading(source.name) as reading:
-        measured = measure(source, config.text, config.data, vocab, *reading, jobs)
-    with (
-        new_folder(output, replace=force, marks=(HEADER,)) as folder,
-        told.reading(source.name) as reading,
-    ):
-        corpus = write_corpus(source, config.text, config.data, folder, measured, *reading, jobs)
+    with Jobs(jobs) as side_by_side:
+        with told.reading(source.name) as reading:
+            measured = measure(source, config.text, config.data, vocab, *reading, side_by_side)
+        with (
+            new_folder(output, replace=force, marks=(HEADER,)) as folder,
+            told.reading(source.name) as reading,
+        ):
+            corpus = write_corpus(
+                source, config.text, config.data, folder, measured, *reading, side_by_side
+            )
     seconds = max(1e-9, time.perf_counter() - started)
     if as_json:
         print_json(

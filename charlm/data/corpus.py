@@ -22,6 +22,7 @@ import charlm
 from charlm.config import Config, DataConfig, TextConfig
 from charlm.data.drift import is_unlike
 from charlm.data.ids import FiledIds, map_ids, open_ids
+from charlm.data.jobs import ALONE, Jobs, OnDone
 from charlm.data.shards import Shard, ShardedIds, Shards, digests_of, map_shards
 from charlm.data.splits import SPLITS
 from charlm.data.vocab import Ids, Vocab, id_type
@@ -31,7 +32,6 @@ from charlm.storage.files import found, is_file, naming, write_json
 
 # Whoever opens a corpus, or a run, waits for nothing that only the making of one takes.
 if TYPE_CHECKING:
-    from charlm.data.jobs import OnDone
     from charlm.data.measure import Measured, OnNote
     from charlm.data.source import Source
 
@@ -103,7 +103,7 @@ def build_corpus(
     data: DataConfig,
     folder: Path,
     vocab: Vocab | None = None,
-    progress: "OnDone" = lambda size: None,
+    progress: OnDone = lambda size: None,
     note: "OnNote" = lambda message: None,
     jobs: int = 1,
 ) -> Corpus:
@@ -116,8 +116,9 @@ def build_corpus(
     """
     from charlm.data.measure import measure
 
-    measured = measure(source, text, data, vocab, progress, note, jobs)
-    return write_corpus(source, text, data, folder, measured, progress, note, jobs)
+    with Jobs(jobs) as side_by_side:
+        measured = measure(source, text, data, vocab, progress, note, side_by_side)
+        return write_corpus(source, text, data, folder, measured, progress, note, side_by_side)
 
 
 def write_corpus(
@@ -126,9 +127,9 @@ def write_corpus(
     data: DataConfig,
     folder: Path,
     measured: "Measured",
-    progress: "OnDone" = lambda size: None,
+    progress: OnDone = lambda size: None,
     note: "OnNote" = lambda message: None,
-    jobs: int = 1,
+    jobs: Jobs = ALONE,
 ) -> Corpus:
     """Encode a text that has been measured, and write a corpus into an existing folder.
 

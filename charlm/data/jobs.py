@@ -11,7 +11,7 @@ from charlm.errors import OutOfMemoryError
 
 # What it takes to begin processes is imported when there are any: whoever opens a run does not.
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -23,44 +23,69 @@ Do = Callable[[Task, OnDone], Result]
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
-def do_all(
-    do: "Do[Task, Result]", tasks: Sequence[Task], jobs: int, progress: OnDone
-) -> Iterator[Result]:
-    """`do(task, progress)` of each task, by at most `jobs` processes; by this one where it is 1.
+class Jobs:
+    """So many tasks side by side, in processes of their own: within a `with`, which ends them.
 
-    do, tasks: what can be sent to another process, where there are more. What a task raises is
-    raised here, and the others are stopped. Raises OutOfMemoryError where a process was killed.
+    They are begun by the first tasks that want any, and serve those that come later.
     """
-    if min(jobs, len(tasks)) < 2:
-        for task in tasks:
-            yield do(task, progress)
-        return
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
 
-    # Begun anew, not forked: threads of this process might hold locks.
-    context = get_context("spawn")
-    done, stop = context.Value("q", 0), context.Event()
-    with ProcessPoolExecutor(
-        min(jobs, len(tasks)), context, initializer=_begin, initargs=(done, stop)
-    ) as processes:
+    def __init__(self, number: int = 1) -> None:
+        self.number = number
+        self._processes: ProcessPoolExecutor | None = None
+        self._done: Any = None
+        self._stop: Any = None
+
+    def __enter__(self) -> "Jobs":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._processes is not None:
+            self._stop.set()
+            self._processes.shutdown(wait=True, cancel_futures=True)
+
+    def do_all(
+        self, do: "Do[Task, Result]", tasks: Sequence[Task], progress: OnDone
+    ) -> Iterator[Result]:
+        """`do(task, progress)` of each task; by this process where one is enough.
+
+        do, tasks: what can be sent to another process, where there are more. What a task raises is
+        raised here. Raises OutOfMemoryError where a process was killed.
+        """
+        if min(self.number, len(tasks)) < 2:
+            for task in tasks:
+                yield do(task, progress)
+            return
+        from concurrent.futures.process import BrokenProcessPool
+
+        processes = self._processes or self._begun(min(self.number, len(tasks)))
+        told = self._done.value
         try:
             futures = [processes.submit(_do, do, task) for task in tasks]
-            told = 0
             for future in futures:
                 while _waits_for(future):
-                    told += _tell(progress, done.value - told)
+                    told += _tell(progress, self._done.value - told)
                 yield future.result()
-            _tell(progress, done.value - told)
+            _tell(progress, self._done.value - told)
         except BrokenProcessPool:
             raise OutOfMemoryError(
                 "a process that was reading was killed, perhaps for want of memory: "
                 "fewer --jobs need less"
             ) from None
-        finally:
-            stop.set()
-            processes.shutdown(wait=True, cancel_futures=True)
+
+    def _begun(self, number: int) -> "ProcessPoolExecutor":
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        # Begun anew, not forked: threads of this process might hold locks.
+        context = get_context("spawn")
+        self._done, self._stop = context.Value("q", 0), context.Event()
+        self._processes = ProcessPoolExecutor(
+            number, context, initializer=_begin, initargs=(self._done, self._stop)
+        )
+        return self._processes
+
+
+ALONE = Jobs()
 
 
 def _waits_for(future: "Future[Any]") -> bool:

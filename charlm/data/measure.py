@@ -12,7 +12,7 @@ from charlm.config import DataConfig, TextConfig
 from charlm.data.counter import TokenCounter
 from charlm.data.extension import extended
 from charlm.data.folder import listed
-from charlm.data.jobs import OnDone, do_all
+from charlm.data.jobs import ALONE, Jobs, OnDone
 from charlm.data.source import Read, Source
 from charlm.data.splits import SPLITS, Segment, check_own, check_sizes, lay_out
 from charlm.data.text import BYTE_ORDER_MARK, clean
@@ -72,23 +72,23 @@ def count_tokens(
     config: TextConfig,
     progress: OnDone = lambda size: None,
     note: OnNote = lambda message: None,
-    jobs: int = 1,
+    jobs: Jobs = ALONE,
     level: str | None = None,
 ) -> Counted:
     """One pass over a text and over what is held out of it. progress: told of bytes of UTF-8.
 
-    level: how a vocabulary that is there already cuts texts. jobs: by so many processes. Raises
+    level: how a vocabulary that is there already cuts texts. jobs: who reads. Raises
     UsageError where there are more than one and a text is not in a file.
     """
     sources = (source, *source.held_out.values())
-    if jobs > 1 and not all(one.in_files for one in sources):
+    if jobs.number > 1 and not all(one.in_files for one in sources):
         raise UsageError("--jobs is for files: standard input and pipes are read by one process")
     level = level or level_of(config)
     tasks = [(read, config, level) for one in sources for read in one.texts]
     counter, characters, marks = TokenCounter(level), 0, 0
     digests: list[str] = []
     tokens: list[int] = []
-    for text in do_all(_count_text, tasks, jobs, progress):
+    for text in jobs.do_all(_count_text, tasks, progress):
         counter.add_counted(text.counter)
         characters, marks = characters + text.characters, marks + text.marks
         digests.append(text.sha256)
@@ -155,7 +155,7 @@ def measure(
     vocab: Vocab | None = None,
     progress: OnDone = lambda size: None,
     note: OnNote = lambda message: None,
-    jobs: int = 1,
+    jobs: Jobs = ALONE,
 ) -> Measured:
     """Read `source` once. vocab: the ids to use, where they are not to be made from the text, or
     (`data.extend_vocab`) only for what the text has beyond them.

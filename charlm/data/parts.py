@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.config import TextConfig
-from charlm.data.jobs import OnDone, do_all
+from charlm.data.jobs import Jobs, OnDone
 from charlm.data.measure import Measured
 from charlm.data.shards import Shard, Shards
 from charlm.data.source import Read, Source
@@ -60,7 +60,7 @@ def write_parts(
     text: TextConfig,
     measured: Measured,
     folder: Path,
-    jobs: int,
+    jobs: Jobs,
     progress: OnDone,
 ) -> tuple[list[str], Shards]:
     """Encode the texts into files; the SHA-256 of each text that was read, and the files."""
@@ -72,7 +72,7 @@ def write_parts(
     ]
     texts: list[str] = []
     digests: dict[str, str] = {}
-    for written in do_all(_write_unit, tasks, jobs, progress):
+    for written in jobs.do_all(_write_unit, tasks, progress):
         texts += written.texts
         digests |= written.shards
     return texts, {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charlm.data.jobs import OnDone, do_all
+from charlm.data.jobs import Jobs, OnDone
 from charlm.errors import DataError, OutOfMemoryError
 
 
@@ -33,21 +33,24 @@ def die(number: int, progress: OnDone) -> int:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_results_come_in_the_order_of_the_tasks(jobs: int) -> None:
     told: list[int] = []
-    assert [*do_all(square, range(7), jobs, told.append)] == [n * n for n in range(7)]
-    assert sum(told) == sum(range(7))
+    with Jobs(jobs) as side_by_side:
+        for tasks in (range(7), range(2, 4)):
+            results = side_by_side.do_all(square, tasks, told.append)
+            assert [*results] == [n * n for n in tasks]
+    assert sum(told) == sum(range(7)) + 5
 
 
 def test_an_error_of_one_task_stops_the_others() -> None:
     began = time.monotonic()
-    with pytest.raises(DataError, match="two is no number"):
-        [*do_all(fail_at_two, [2, 1], 2, lambda size: None)]
+    with pytest.raises(DataError, match="two is no number"), Jobs(2) as jobs:
+        [*jobs.do_all(fail_at_two, [2, 1], lambda size: None)]
     assert time.monotonic() - began < 40
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
 def test_a_killed_process_is_one_line() -> None:
-    with pytest.raises(OutOfMemoryError, match="was killed"):
-        [*do_all(die, [1, 2], 2, lambda size: None)]
+    with pytest.raises(OutOfMemoryError, match="was killed"), Jobs(2) as jobs:
+        [*jobs.do_all(die, [1, 2], lambda size: None)]
 
 
 PARENT = """
@@ -60,7 +63,8 @@ def tell(size):
     time.sleep(0.1)
 
 if __name__ == "__main__":
-    list(test_jobs.do_all(test_jobs.fail_at_two, [1, 3], 2, tell))
+    with test_jobs.Jobs(2) as jobs:
+        list(jobs.do_all(test_jobs.fail_at_two, [1, 3], tell))
 """
 
 

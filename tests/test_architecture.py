@@ -59,7 +59,7 @@ ORDER = [
     "training.ahead", "training.new_run", "training.job", "training.resumed",
     "library.wording",
     "library.card", "library.score", "library.model", "library.progress", "library.train",
-    "cli.output", "cli.inputs", "cli.completion", "cli.shells",
+    "cli.explain", "cli.output", "cli.inputs", "cli.completion", "cli.shells",
     "cli.options", "cli.refusals", "cli.pages",
     "cli.escapes", "cli.written", "cli.list_options", "cli.plan", "cli.progress", "cli.summary",
     "cli.told",
@@ -67,7 +67,7 @@ ORDER = [
     "cli.watch", "cli.runs", "cli.neurons", "cli.score_rows", "cli.score_shows", "cli.score",
     "cli.compare", "cli.plot", "cli.prompt", "cli.player", "cli.play",
     "cli.export", "cli.train",
-    "cli.commands", "cli.streams", "cli.explain", "cli.main",
+    "cli.commands", "cli.streams", "cli.main",
     "__main__",
 ]  # fmt: skip
 FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "yaml", "joblib"}

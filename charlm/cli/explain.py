@@ -10,6 +10,11 @@ from typing import Any
 from charlm.errors import CharlmError, FileSystemError, Stopped, is_out_of_memory
 
 
+def exit_code(error: BaseException) -> int:
+    """With which a command ends by an error."""
+    return explain(error)[1]
+
+
 def explain(error: BaseException) -> tuple[str, int]:
     """The message, and the exit code (see errors.py). What nothing below knows is a bug."""
     if isinstance(error, CharlmError | Stopped):

@@ -94,15 +94,16 @@ def train(
     machine and the time; without a limit, that takes ten minutes at most.
 
     Ctrl-C ends the training and keeps the model so far; --resume goes on."""
+    from charlm.cli.explain import exit_code
     from charlm.training.distributed import join, leading
 
     world = join()
     if world.rank:
         from charlm.training.following import follow
 
-        code, _ = follow(world)
+        code, _ = follow(world, exit_code)
         return code
-    with leading(world):
+    with leading(world, exit_code):
         given = given_changes(options, config_file, assignments)
         beside = {"-o": output, "--init-from": init_from, "--force": force, "--corpus": corpus}
         flags = {"INPUT": inputs or resume, "--dry-run": dry_run, "--explain": explain, **beside}

@@ -7,7 +7,7 @@ have otherwise. What clocks and signals say may differ between them: there the f
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -112,21 +112,33 @@ class Alone:
         pass
 
 
+ExitCode = Callable[[BaseException], int]
+
+
+def own_exit_code(error: BaseException) -> int:
+    """That of charlm's own errors; 1 for all else."""
+    return getattr(error, "exit_code", 1)
+
+
 @contextmanager
-def leading(world: World) -> Iterator[None]:
+def leading(world: World, exit_code: ExitCode = own_exit_code) -> Iterator[None]:
     """The first process's work, while the others follow. Whatever ends it ends them, in silence,
-    with the same exit code. Raises SystemExit where another has told what ended it."""
+    with the same exit code. Raises SystemExit where another has told what ended it.
+
+    exit_code: with which this process ends by an error.
+    """
     try:
         yield
     except BaseException as error:
         first = world.first_to_tell()
         if not world.training and not isinstance(error, LostRankError):
             with suppress(LostRankError):
-                world.from_the_first(getattr(error, "exit_code", 1))
+                world.from_the_first(exit_code(error))
         if not first and isinstance(error, LostRankError | Stopped):
             raise SystemExit(error.exit_code) from error
         raise
-    world.from_the_first(0)
+    with suppress(LostRankError):  # all is done, and nobody is needed any more
+        world.from_the_first(0)
     world.leave()
 
 
@@ -155,6 +167,11 @@ def join() -> World:
 def ranks_here(world: World) -> int:
     """How many of them are on this machine, as far as who began them says."""
     return min(world.size, max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def is_beside_the_first(world: World) -> bool:
+    """Whether this process is on the first's machine, as far as who began them says."""
+    return os.environ.get("LOCAL_RANK", "").strip() == str(world.rank)
 
 
 def check_gpus(config: Config, world: World) -> None:

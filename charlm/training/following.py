@@ -14,7 +14,7 @@ from charlm.model.device import computing
 from charlm.settings import configured
 from charlm.storage.tensors import Arrays
 from charlm.training.checkpoint import Checkpoint, restore_trainer, state_arrays
-from charlm.training.distributed import World, on_own_device
+from charlm.training.distributed import ExitCode, World, on_own_device, own_exit_code
 from charlm.training.resume_point import ResumePoint
 from charlm.training.signals import StopSignals
 from charlm.training.speed import Measure, Speed
@@ -42,7 +42,7 @@ class Training:
 
 def measuring(world: World, vocab_size: int, seconds: float) -> Measure:
     """What the first process measures by: all at once, and the slowest counts."""
-    own = Speed(vocab_size, seconds)
+    own = Speed(vocab_size, seconds, world=world)
     if world.size == 1:
         return own
     world.from_the_first(Measuring(vocab_size, seconds))
@@ -55,14 +55,15 @@ def measuring(world: World, vocab_size: int, seconds: float) -> Measure:
 
 def _together(world: World, own: Measure, config: Config) -> float | None:
     """Tokens a second of all, each with its share of the streams; None where one has no speed."""
-    share = max(1, config.training.batch_size // world.size)
+    streams = config.training.batch_size
+    share = -(-streams // world.size)  # the largest, for which the others wait
     try:
         mine = own(on_own_device(configured(config, {"training": {"batch_size": share}})))
     except BaseException:
         if not world.rank:  # before the others can be told, they wait for what is measured
             world.least(0.0)
         raise
-    return world.least(mine or 0.0) * world.size or None
+    return world.least(mine or 0.0) * streams / share or None
 
 
 def lead(world: World, run: Path, trainer: Trainer) -> None:
@@ -76,11 +77,11 @@ def lead(world: World, run: Path, trainer: Trainer) -> None:
     trainer.world = world
 
 
-def follow(world: World) -> tuple[int, Path | None]:
+def follow(world: World, exit_code: ExitCode = own_exit_code) -> tuple[int, Path | None]:
     """Do as the first process says, until it is over; nothing is written.
 
-    The exit code, and the run that was trained. Raises what ended it, where this process is the
-    first to tell.
+    The exit code, and the run that was trained. exit_code: with which a process ends by an error.
+    Raises what ended it, where this process is the first to tell.
     """
     run: Path | None = None
     stopped: int | None = None
@@ -90,7 +91,7 @@ def follow(world: World) -> tuple[int, Path | None]:
             own: Measure | None = None
             while not isinstance(order := world.from_the_first(None), int):
                 if isinstance(order, Measuring):
-                    own = Speed(order.vocab_size, order.seconds)
+                    own = Speed(order.vocab_size, order.seconds, world=world)
                 elif isinstance(order, Training):
                     run = order.run
                     stopped = _train(world, order, signals)
@@ -108,7 +109,7 @@ def follow(world: World) -> tuple[int, Path | None]:
             return error.exit_code, run
         except Exception as error:
             if not world.first_to_tell():
-                return getattr(error, "exit_code", 1), run
+                return exit_code(error), run
             if not isinstance(error, CharlmError):
                 raise
             where = f"process {world.rank + 1} of {world.size}, on {socket.gethostname()}"

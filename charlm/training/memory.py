@@ -16,7 +16,7 @@ from torch import nn
 from charlm.config import Config
 from charlm.errors import OutOfMemoryError
 from charlm.model.shapes import GATES, expected_shapes
-from charlm.training.distributed import Alone, World, ranks_here
+from charlm.training.distributed import Alone, World, is_beside_the_first, ranks_here
 from charlm.training.optim import OPTIMIZERS
 
 BYTES, GIB = 4, 1 << 30
@@ -37,11 +37,14 @@ def check_memory(
     fit.
 
     world: who trains with this process: each has its share of the streams, and those on one machine
-    have one memory, unless each has a GPU.
+    have one memory, unless each has a GPU. It is the first who looks at that of its machine, for
+    all there: once another does, some of it is taken.
     """
     world, free = world or Alone(), free_memory(device)
+    if world.rank and device.type == "cpu" and is_beside_the_first(world):
+        return
     config = _as_it_trains(config, train_tokens, device)
-    beside = ranks_here(world) if device.type == "cpu" else 1
+    beside = _sharing(world, device)
 
     def takes(config: Config) -> int:
         streams = -(-config.training.batch_size // world.size)
@@ -58,10 +61,17 @@ def check_memory(
     )
 
 
-def fits(config: Config, vocab_size: int, device: torch.device) -> bool:
-    """Whether the memory holds a training of these very sizes, as far as can be told."""
+def fits(config: Config, vocab_size: int, device: torch.device, world: World | None = None) -> bool:
+    """Whether the memory holds a training of these very sizes, as far as can be told; where several
+    train together (`world`), one in each process of this machine."""
     free = free_memory(device)
-    return free is None or needed(config, vocab_size) <= free
+    beside = _sharing(world or Alone(), device)
+    return free is None or beside * needed(config, vocab_size) <= free
+
+
+def _sharing(world: World, device: torch.device) -> int:
+    """How many processes have one memory."""
+    return ranks_here(world) if device.type == "cpu" else 1
 
 
 def needed(config: Config, vocab_size: int) -> int:

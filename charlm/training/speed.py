@@ -14,6 +14,7 @@ from charlm.errors import OutOfMemoryError
 from charlm.model.device import computing, empty_cache, pick_device, trains_in, wait_for
 from charlm.model.network import CharLM, freeze
 from charlm.model.shapes import parameters
+from charlm.training.distributed import World
 from charlm.training.gradient import Gradient
 from charlm.training.memory import fits
 from charlm.training.optim import OPTIMIZERS, clip, clip_on_device
@@ -35,9 +36,12 @@ class Speed:
     """
 
     def __init__(
-        self, vocab_size: int, seconds: float, now: Callable[[], float] = time.perf_counter
-    ) -> None:
+        self, vocab_size: int, seconds: float, now: Callable[[], float] = time.perf_counter,
+        *, world: World | None = None,
+    ) -> None:  # fmt: skip
+        """world: who measures the same at the same time, and takes as much memory."""
         self._vocab_size, self._left, self._now = vocab_size, seconds, now
+        self._world = world
         # Of the step measured last, for each parameter of its model; 0 before the first.
         self._seconds_a_parameter = 0.0
         # Since when the time counts that is not yet taken off what is left.
@@ -50,7 +54,7 @@ class Speed:
         device = pick_device(training.device)
         if not trains_in(training.precision, device, config.model.rnn_type):
             return None
-        if not fits(config, self._vocab_size, device):
+        if not fits(config, self._vocab_size, device, self._world):
             return None
         self._since = self._now()
         try:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.distributed import TCPStore
 
+from charlm.cli.explain import exit_code
 from charlm.config import Config, ModelConfig
 from charlm.data.batches import Batch, Streams, Windows
 from charlm.data.masks import MaskShape
@@ -420,6 +421,7 @@ def test_where_a_scheduler_sets_a_part_of_it_a_process_is_alone(
     [
         # It alone is told, by whom it befell, and all end with a code that says so.
         (0, UsageError("no such thing"), ["no such thing", 2, 2]),
+        (0, PermissionError(13, "no way"), ["[Errno 13] no way", 5, 5]),
         (1, DataError("not here"), [1, "process 2 of 3, on HOST: not here", 1]),
         (2, ZeroDivisionError("oh"), [1, 1, "oh"]),
         # Where one was killed, the first tells of it; the first itself, one of the others.
@@ -438,14 +440,14 @@ def test_what_ends_one_process_is_told_once(
             raise error
         return 1.0
 
-    monkeypatch.setattr(following, "Speed", lambda vocab_size, seconds: speed)
+    monkeypatch.setattr(following, "Speed", lambda *_, **__: speed)
 
     def work() -> Any:
         if world.rank == failing and isinstance(error, Killed):
             raise error
         if world.rank:
-            return following.follow(world)[0]
-        with leading(world):
+            return following.follow(world, exit_code)[0]
+        with leading(world, exit_code):
             if failing == 0:
                 raise error
             return following.measuring(world, 9, 1.0)(Config())
@@ -471,7 +473,7 @@ def test_where_the_first_is_stopped_as_all_measure_the_others_end(
             raise Stopped(2, "enough")
         return 1.0
 
-    monkeypatch.setattr(following, "Speed", lambda vocab_size, seconds: speed)
+    monkeypatch.setattr(following, "Speed", lambda *_, **__: speed)
 
     def work() -> Any:
         if world.rank:
@@ -482,6 +484,19 @@ def test_where_the_first_is_stopped_as_all_measure_the_others_end(
     first, *others = world.run(work)
     assert isinstance(first, Stopped)
     assert others == [(130, None)] * 2
+
+
+def test_who_is_lost_when_all_is_done_is_not_missed() -> None:
+    world = Threads(2, patience=5)
+
+    def work() -> str:
+        if world.rank:
+            raise Killed
+        with leading(world):
+            pass
+        return "done"
+
+    assert world.run(work)[0] == "done"
 
 
 @pytest.mark.parametrize("change", [1e-3, float("nan")])

@@ -15,7 +15,8 @@ from charlm.settings import configured
 from charlm.training import memory
 from charlm.training.distributed import Alone
 from charlm.training.gradient import Gradient
-from charlm.training.memory import GIB, check_memory, free_memory, needed
+from charlm.training.memory import GIB, check_memory, fits, free_memory, needed
+from charlm.training.speed import Speed
 from charlm.training.trainer import Trainer
 
 ERROR = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried"
@@ -260,3 +261,35 @@ def test_each_of_several_processes_takes_the_memory_of_its_streams(
     check_memory(config, 65, 10**9, CPU, world)
     with pytest.raises(OutOfMemoryError):
         check_memory(config, 65, 10**9, CPU)
+
+
+def test_what_is_measured_is_what_all_processes_of_a_machine_have_memory_for(
+    monkeypatch: pytest.MonkeyPatch, tiny_config: Any
+) -> None:
+    """So that what the planner chooses by its speed is not refused afterwards."""
+    config, world = tiny_config(), Alone()
+    world.size = 4
+    free = 3 * needed(config, 10)
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    for here, holds in (("1", True), ("3", True), ("4", False)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", here)
+        assert fits(config, 10, CPU, world) == holds
+    assert fits(config, 10, CPU)
+    assert Speed(10, 1.0, world=world)(config) is None
+    # Each has its own GPU.
+    assert fits(config, 10, torch.device("cuda"), world)
+
+
+def test_beside_the_first_nobody_looks_at_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, world = of_sizes(batch_size=8), Alone()
+    world.rank, world.size = 2, 4
+    monkeypatch.setattr(memory, "free_memory", lambda device: 0)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    check_memory(config, 65, 10**9, CPU, world)
+    # On another machine, and with a GPU, there is something of its own to look at.
+    with pytest.raises(OutOfMemoryError):
+        check_memory(config, 65, 10**9, torch.device("cuda"), world)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(OutOfMemoryError):
+        check_memory(config, 65, 10**9, CPU, world)

@@ -195,6 +195,23 @@ def check_gpus(config: Config, world: World) -> None:
         )
 
 
+def check_streams(config: Config, train_tokens: int, world: World) -> None:
+    """Raises UsageError where some process would have no stream to train on."""
+    from charlm.data.batches import fitting_batch_size
+
+    training = config.training
+    streams = fitting_batch_size(train_tokens, training.batch_size, training.seq_len)
+    if streams >= world.size:
+        return
+    why = "--batch-size"
+    if streams < training.batch_size:
+        why = f"the text fills no more with windows of {training.seq_len}; --seq-len"
+    raise UsageError(
+        f"{world.size} processes would share {streams} stream{'s' * (streams > 1)} ({why}), and "
+        f"each needs its own: begin no more than {streams}"
+    )
+
+
 def on_own_device(config: Config) -> Config:
     """The config with the GPU of this process, where those of a machine have one each."""
     number = int(os.environ.get("LOCAL_RANK", "0"))

@@ -23,7 +23,7 @@ from charlm.run import CONFIG, Run, open_run
 from charlm.settings import Changes, merged, resolved
 from charlm.storage.folders import try_output
 from charlm.training.ahead import import_ahead
-from charlm.training.distributed import Alone, World, check_gpus
+from charlm.training.distributed import Alone, World, check_gpus, check_streams
 from charlm.training.new_run import make_run, resuming
 from charlm.training.reports import Prospect, Reports
 
@@ -99,6 +99,7 @@ class Job:
     ) -> tuple[Measured, "Remembered", Prospect]:
         """place: where the run will be, beside which speeds are remembered."""
         measured = self._measured(reports)
+        check_streams(self.config, measured.sizes["train"], world)
         check_sample_prefix(self.config, measured.vocab)
         from charlm.training.following import measuring
         from charlm.training.planner import plan

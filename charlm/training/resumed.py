@@ -8,7 +8,7 @@ from charlm.errors import UsageError
 from charlm.run import Run, open_run
 from charlm.settings import Changes, configured
 from charlm.training.checkpoint import find_checkpoint
-from charlm.training.distributed import Alone, World, check_gpus
+from charlm.training.distributed import Alone, World, check_gpus, check_streams
 from charlm.training.job import check_sample_prefix, check_tensorboard
 from charlm.training.planner import check_machine
 from charlm.training.reports import Prospect, Reports
@@ -52,7 +52,9 @@ class Resumed:
     def train(self, reports: Reports, *, started: float, world: World | None = None) -> Result:
         """Go on. started: when the command began (`time.perf_counter`). world: who trains with this
         process, and follows it."""
-        check_gpus(self.prospect.config, world or Alone())
+        world, config = world or Alone(), self.prospect.config
+        check_gpus(config, world)
+        check_streams(config, self.prospect.sizes["train"], world)
         reports.planned(self.prospect)
         checkpoint = self._chosen or find_checkpoint(self._run.path)
         reports.opened(self._run)

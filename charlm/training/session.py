@@ -114,10 +114,8 @@ def train_run(
 def _fit(trainer: Trainer, recorder: Recorder, world: World, signals: StopSignals) -> None:
     """All that is left of the steps, by all that train together."""
     if world.size > 1:
-        each, idle = torch.get_num_threads(), _idle(world, trainer.batches[0].inputs.shape[1])
-        recorder.progress.note(
-            f"{world.size} processes, {each} thread{'s' * (each > 1)} each{idle}"
-        )
+        each = torch.get_num_threads()
+        recorder.progress.note(f"{world.size} processes, {each} thread{'s' * (each > 1)} each")
     if trainer.device.type == "cuda":
         precision = trainer.config.training.precision
         recorder.progress.note(gpu_in_words(trainer.device, precision))
@@ -161,14 +159,6 @@ def _result(trainer: Trainer, recorder: Recorder, seconds: float, memory: Memory
         ),
         memory=memory,
     )
-
-
-def _idle(world: World, streams: int) -> str:
-    """Of processes that have no share of so many streams."""
-    if streams >= world.size:
-        return ""
-    batch = f"a batch has {streams} stream{'s' * (streams > 1)}"
-    return f"; only {streams} of them train, since {batch} (--batch-size)"
 
 
 def _begun(

@@ -34,7 +34,14 @@ from charlm.model.network import CharLM
 from charlm.settings import configured
 from charlm.training import following, process_group
 from charlm.training.checkpoint import Checkpoint, restore_trainer, state_arrays
-from charlm.training.distributed import RENDEZVOUS, Alone, check_gpus, join, leading
+from charlm.training.distributed import (
+    RENDEZVOUS,
+    Alone,
+    check_gpus,
+    check_streams,
+    join,
+    leading,
+)
 from charlm.training.following import _Bystander
 from charlm.training.gradient import Gradient
 from charlm.training.limits import StepLimit
@@ -624,3 +631,35 @@ def test_several_processes_do_not_share_a_gpu(
     world.size = 4
     with pytest.raises(UsageError, match=refused) if refused else nullcontext():
         check_gpus(config, world)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "batch_size", "why"),
+    [
+        (10_000, 3, r"3 streams \(--batch-size\)"),
+        (3 * 8 + 1, 64, r"3 streams \(the text fills no more with windows of 8; --seq-len\)"),
+        (8 + 1, 1, r"1 stream \("), (10_000, 4, None), (4 * 8 + 1, 64, None),
+    ],
+)  # fmt: skip
+def test_no_process_is_without_a_stream(tokens: int, batch_size: int, why: str | None) -> None:
+    config = configured(Config(), {"training": {"batch_size": batch_size, "seq_len": 8}})
+    world = Alone()
+    check_streams(config, tokens, world)
+    world.size = 4
+    with (
+        pytest.raises(UsageError, match=f"^4 processes would share {why}") if why else nullcontext()
+    ):
+        check_streams(config, tokens, world)
+
+
+def test_too_many_processes_are_refused_before_anything_is_made(
+    charlm: Any, text_file: Path, tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Alone()
+    world.size = 5
+    monkeypatch.setattr("charlm.training.distributed.join", lambda: world)
+    for what in ([text_file, "-o", "run", "--batch-size", 4], ["--resume", trained]):
+        refused = charlm("train", *what)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
+        assert refused.err.startswith("Error: 5 processes would share 4 streams (")
+        assert list(tmp_path.iterdir()) == []

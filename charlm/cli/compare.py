@@ -131,8 +131,10 @@ def _compared(
 
 def _figures(line: Compared) -> list[str]:
     """One for each of COLUMNS."""
+    from charlm.evaluation.metrics import in_digits
+
     a, b, by = (
-        "-" if value is None else f"{value:.4f}"
+        "-" if value is None else in_digits(value)
         for value in (line.a.bits_per_token, line.b.bits_per_token, line.by)
     )
     return [a, b, f"{line.better or '':<1} {by:>8}", f"{line.a.unknown}", f"{line.b.unknown}"]
@@ -184,6 +186,7 @@ class Total:
 
     def in_words(self) -> Iterator[str]:
         from charlm.evaluation.comparison import UNKNOWN_BITS
+        from charlm.evaluation.metrics import in_digits
 
         unit, found = self._plural.removesuffix("s"), self.all()
         for name, cost in self._costs.items():
@@ -192,16 +195,16 @@ class Total:
                 continue
             unknown, known = "", cost.known_bits_per_token
             if cost.unknown:
-                alone = "" if known is None else f"; {known:.4f} over the known ones alone"
+                alone = "" if known is None else f"; {in_digits(known)} over the known ones alone"
                 dear = f"{UNKNOWN_BITS:.1f} bits a character"
                 unknown = f", {cost.unknown:,} of them unknown ({dear}{alone})"
             yield (
-                f"{name} {self._runs[name]}: {cost.bits_per_token:.4f} bits per {unit} over "
+                f"{name} {self._runs[name]}: {in_digits(cost.bits_per_token)} bits per {unit} over "
                 f"{cost.tokens:,} {self._plural}{unknown}; the better on {self._better[name]:,} of "
                 f"{self.lines:,} lines"
             )
         if found.by is None and found.a.tokens and found.b.tokens:
             yield "neither knows the script of this text: none is the better"
         if found.by is not None:
-            better = f"{found.better} is the better by {found.by:.4f} bits per {unit}"
+            better = f"{found.better} is the better by {in_digits(found.by)} bits per {unit}"
             yield better if found.better else "they are even"

@@ -13,7 +13,7 @@ from wcwidth import width
 from charlm.cli.vocab import escaped
 from charlm.data.text import ACTIVE, for_terminal, tokenize
 from charlm.evaluation.lines import ReadLine
-from charlm.evaluation.metrics import shown_perplexity
+from charlm.evaluation.metrics import in_digits, shown_perplexity, sum_in_digits
 from charlm.views.columns import Column, Columns
 from charlm.views.scored_line import bits_of
 
@@ -52,7 +52,7 @@ class ScoreRows:
         score, figures = line.score.score(self._level), ["-", "-", "0", "-"]
         if score:
             figures = [
-                f"{score.bits_per_token:.4f}", f"{score.nats:.3f}", f"{score.tokens}",
+                in_digits(score.bits_per_token), sum_in_digits(score.nats), f"{score.tokens}",
                 shown_perplexity(score.perplexity),
             ]  # fmt: skip
         figures.append(f"{line.score.unknown}")
@@ -91,7 +91,7 @@ class ScoreRows:
 
     def _pairs(self, line: ReadLine) -> Iterator[str]:
         tokens = map(escaped, tokenize(line.read, self._level))
-        bits = ("-" if value is None else f"{value:.2f}" for value in bits_of(line))
+        bits = ("-" if value is None else sum_in_digits(value, ".2f") for value in bits_of(line))
         return map(":".join, zip(tokens, bits, strict=True))
 
 

@@ -10,7 +10,7 @@ from charlm.cli.score_rows import ScoreRows
 from charlm.data.vocab import Vocab
 from charlm.data.words import unit_of
 from charlm.evaluation.lines import LineReader, ReadLine, Total
-from charlm.evaluation.metrics import shown_perplexity
+from charlm.evaluation.metrics import in_digits, shown_perplexity, sum_in_digits
 from charlm.run import Run
 from charlm.views.scored_line import ScoredLine, scored_line
 
@@ -110,8 +110,8 @@ class PageShow:
             unit = unit_of(total.level)
             facts |= {
                 f"{unit}s": f"{total.tokens:,}",
-                f"bits per {unit}": f"{score.bits_per_token:.4f}",
-                "nats": f"{total.nats:,.1f}",
+                f"bits per {unit}": in_digits(score.bits_per_token),
+                "nats": sum_in_digits(total.nats, ",.1f"),
                 "perplexity": f"{shown_perplexity(score.perplexity)} per {unit}",
             }
         if total.unknown:

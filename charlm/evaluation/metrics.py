@@ -8,8 +8,8 @@ from charlm.errors import ModelError
 
 # Above this share of unknown tokens a figure tells of little but how often `<unk>` comes.
 MOST_UNKNOWN = 0.5
-# From here on a perplexity is told in powers of ten.
-_LONG = 1e6
+# From here on a perplexity, or another figure of a token, is told in powers of ten; and a sum.
+_LONG, _LONG_SUM = 1e6, 1e12
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,17 @@ class Score:
 
     def __str__(self) -> str:
         unit, plural = ("character", "characters") if self.level == "char" else ("word", "words")
-        per_byte = "" if self.bits_per_byte is None else f", {self.bits_per_byte:.4f} bits per byte"
+        per_byte = (
+            "" if self.bits_per_byte is None else f", {in_digits(self.bits_per_byte)} bits per byte"
+        )
         masked, what = ("masked ", f"masked {plural}") if self.masked else ("", plural)
         little = ""
         if self.unknown_share > MOST_UNKNOWN:
             little = f", which means little, since {self.unknown_share:.0%} are unknown"
         return (
             f"{masked}perplexity {shown_perplexity(self.perplexity)} per {unit}{little} "
-            f"({self.bits_per_token:.4f} bits, {self.nats_per_token:.4f} nats{per_byte}) over "
-            f"{self.tokens:,} {what}{self._of_the_unknown()}"
+            f"({in_digits(self.bits_per_token)} bits, {in_digits(self.nats_per_token)} "
+            f"nats{per_byte}) over {self.tokens:,} {what}{self._of_the_unknown()}"
         )
 
     def _of_the_unknown(self) -> str:
@@ -120,6 +122,16 @@ def perplexity_of(nats_per_token: float) -> float:
 def shown_perplexity(perplexity: float) -> str:
     """For people: in a few digits, however large."""
     return f"{perplexity:.3f}" if perplexity < _LONG else f"{perplexity:.3e}"
+
+
+def in_digits(of_a_token: float) -> str:
+    """Nats or bits of a token, for people: in a few digits, however many they are."""
+    return f"{of_a_token:.4f}" if of_a_token < _LONG else f"{of_a_token:.3e}"
+
+
+def sum_in_digits(nats: float, form: str = ".3f") -> str:
+    """Of nats, as `in_digits`. form: of a usual one."""
+    return format(nats, form if nats < _LONG_SUM else ".3e")
 
 
 def no_likelihood() -> ModelError:

@@ -5,6 +5,7 @@ before what it scores, by when it has forgotten where it began. So the figure is
 `charlm evaluate` but for some millionths.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -47,7 +48,8 @@ class Loss:
 def loss_of(run: Run, weights: Arrays) -> Loss:
     """What a run's model loses with these weights in place of its own.
 
-    Raises DataError where its validation part is not at hand, or has too few tokens.
+    Raises DataError where its validation part is not at hand, has too few tokens, or is given no
+    likelihood.
     """
     try:
         valid = run.open_corpus().split("valid")
@@ -66,6 +68,9 @@ def loss_of(run: Run, weights: Arrays) -> Loss:
     reached = nats(weights)
     same = all(np.array_equal(weights[name], array) for name, array in run.weights.items())
     float32 = reached if same else nats(run.weights)
+    if not math.isfinite(reached):
+        which = "in this precision the model" if math.isfinite(float32) else run.path
+        raise DataError(f"{which} gives its validation part no likelihood")
     return Loss(float32, reached, len(ids) - 1, len(ids) == len(valid), masked)
 
 

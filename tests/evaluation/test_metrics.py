@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from charlm.evaluation.metrics import Score
+from charlm.evaluation.metrics import Score, in_digits, sum_in_digits
 
 
 def test_figures() -> None:
@@ -92,3 +92,15 @@ def test_a_score_that_was_saved_without_the_newer_figures_is_read() -> None:
     score = Score(**saved)
     assert score.known_nats_per_token is None
     assert str(score).endswith("1 of them unknown (50.00%)")
+
+
+def test_what_is_huge_is_told_in_a_few_digits() -> None:
+    assert (in_digits(2.0), in_digits(999_999.0), in_digits(1e30)) == (
+        "2.0000",
+        "999999.0000",
+        "1.000e+30",
+    )
+    assert (sum_in_digits(2e6), sum_in_digits(2e6, ",.1f"), sum_in_digits(1e30)) == (
+        "2000000.000", "2,000,000.0", "1.000e+30",
+    )  # fmt: skip
+    assert len(str(Score(nats=3e38, tokens=2, bytes=2))) < 120

@@ -147,3 +147,17 @@ def test_what_a_page_cannot_do_is_said(trained: Path, tmp_path: Path) -> None:
     assert "without typical, no_repeat, which charlm generate knows" in (
         tmp_path / "page.html"
     ).read_text(encoding="utf-8")
+
+
+def test_a_model_that_gives_no_finite_number_has_a_page_without_one(
+    trained: Path, tmp_path: Path
+) -> None:
+    run = open_run(trained)
+    weights = {name: np.float32(3e38) * np.sign(array) for name, array in run.weights.items()}
+    object.__setattr__(run, "_model", (weights, run.facts))
+    told = write_page(run, tmp_path / "page.html", "float32").told
+    assert told.endswith(
+        f"weights in float32; its cost was not measured: {trained} gives its validation part no "
+        "likelihood"
+    )
+    assert "nan" not in (tmp_path / "page.html").read_text(encoding="utf-8").partition("<script")[0]

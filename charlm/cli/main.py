@@ -12,7 +12,7 @@ from types import FrameType
 
 from charlm.errors import Stopped
 from charlm.training.ahead import still_importing
-from charlm.training.signals import heeded, importing
+from charlm.training.signals import heeded, importing, name_of
 
 # The command's own beginning: `train --time` counts from here, imports included.
 STARTED = time.perf_counter()
@@ -60,8 +60,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGALRM, lambda _, later: _stop(number, later))
         signal.setitimer(signal.ITIMER_REAL, 0.02)
         return
-    name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-    raise Stopped(number, f"stopped by {name}")
+    raise Stopped(number, f"stopped by {name_of(number)}")
 
 
 def run_command(arguments: list[str], started: float | None = None) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.config import RUNS, Config
+from charlm.config import RUNS, Config, TextConfig
 from charlm.data.batches import fitting_batch_size
 from charlm.data.corpus import Corpus, open_corpus
 from charlm.data.extension import share_known
@@ -20,12 +20,13 @@ from charlm.data.vocab import Vocab, unknown_in
 from charlm.data.words import cut_as, in_words, level_of
 from charlm.errors import DataError, ModelError, UsageError, need_extra, typed
 from charlm.run import CONFIG, Run, open_run
-from charlm.settings import Changes, merged, resolved
+from charlm.settings import Changes, configured, merged, resolved
 from charlm.storage.folders import try_output
 from charlm.training.ahead import import_ahead
 from charlm.training.distributed import Alone, World, check_gpus, check_streams
 from charlm.training.new_run import make_run, resuming
 from charlm.training.reports import Prospect, Reports
+from charlm.views.shown_text import in_sight
 
 if TYPE_CHECKING:
     from charlm.training.remembered import Remembered
@@ -87,7 +88,9 @@ class Job:
             from charlm.model.device import pick_device
             from charlm.training.session import train_run
 
-            reports.note(f"device: {pick_device(config.training.device)}; run: {output}")
+            reports.note(
+                f"device: {pick_device(config.training.device)}; run: {in_sight(str(output))}"
+            )
             return train_run(
                 output, config, self.start_run,
                 started=self.started, locked_already=True, reports=reports, speed=prospect.speed,
@@ -198,6 +201,7 @@ def open_job(
         start_run = open_run(init_from)
         _ = start_run.weights  # which are checked, before a model of these sizes is made
         base = Config(text=start_run.config.text, model=start_run.config.model)
+        _refuse_other_tokens(configured(base, given).text, start_run)
     config = resolved(given, base)
     refuse(config)
     if start_run:
@@ -247,7 +251,8 @@ def _refuse_other_words(start_run: Run, text: Path | str, level: str) -> None:
 
 def _note_recalled(remembered: "Remembered", reports: Reports) -> None:
     if remembered.recalled and not remembered.measured:
-        reports.note(f"speeds as measured before: {remembered.path} (delete it to measure anew)")
+        path = in_sight(str(remembered.path))
+        reports.note(f"speeds as measured before: {path} (delete it to measure anew)")
 
 
 def check_tensorboard(given: Changes) -> None:
@@ -264,12 +269,15 @@ def check_sample_prefix(config: Config, vocab: Vocab) -> None:
 
 
 def _refuse_other_settings(config: Config, start_run: Run) -> None:
-    """--init-from takes over the shape of the model. A text may be cleaned otherwise, but not cut
-    into other tokens. Raises UsageError, or ModelError."""
+    """--init-from takes over the shape of the model. Raises UsageError."""
     for key, value in vars(config.model).items():
         theirs = getattr(start_run.config.model, key)
         if key not in FREE_OF_SHAPE and value != theirs:
             raise UsageError(f"model.{key} is {value}, but {theirs} in {start_run.path}")
-    vocab, text = start_run.vocab, config.text
-    if (text.level, text.split_punctuation) != cut_as(vocab.level):
+
+
+def _refuse_other_tokens(text: TextConfig, start_run: Run) -> None:
+    """A text may be cleaned otherwise than that of --init-from, but not cut into other tokens.
+    Raises ModelError."""
+    if (text.level, text.split_punctuation) != cut_as(start_run.vocab.level):
         _refuse_other_words(start_run, "this text", level_of(text))

@@ -68,7 +68,8 @@ class Result:
             f"{figures}\n"
             f"training: {self.train_perplexity_name.removeprefix('train_').replace('_', ' ')} "
             f"{'about ' * self.estimated}{self.train_perplexity:.3f} over the last epoch, "
-            f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.training_seconds:.1f} s "
-            f"of training{speed} (this command: {self.seconds:.1f} s){early}"
+            f"{self.steps:,} step{'s' * (self.steps != 1)}, {self.epochs:.2f} epochs, "
+            f"{self.training_seconds:.1f} s of training{speed} "
+            f"(this command: {self.seconds:.1f} s){early}"
             + (f"\n{self.memory}" if self.memory else "")
         )

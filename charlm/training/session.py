@@ -5,7 +5,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from signal import SIGTERM, Signals
+from signal import SIGTERM
 
 import torch
 
@@ -49,9 +49,10 @@ from charlm.training.recorder import Recorder, score_facts
 from charlm.training.reports import Reports
 from charlm.training.result import Result
 from charlm.training.resume_point import ResumePoint
-from charlm.training.signals import StopSignals
+from charlm.training.signals import StopSignals, name_of
 from charlm.training.trainer import Trainer
 from charlm.training.validator import Best
+from charlm.views.shown_text import in_sight
 
 
 def train_run(
@@ -128,7 +129,7 @@ def _fit(trainer: Trainer, recorder: Recorder, world: World, signals: StopSignal
 def _stopped(received: int, trainer: Trainer, path: Path) -> Stopped:
     return Stopped(
         received,
-        f"stopped by {Signals(received).name} after step {trainer.done} of "
+        f"stopped by {name_of(received)} after step {trainer.done} of "
         f"{trainer.limit.total}; go on with charlm train --resume {typed(path)}",
         saved=True,
     )
@@ -216,7 +217,9 @@ def _resumed(
     if lost:
         recorder.warned(f"Warning: {lost}; it is made anew from the resume point")
         _make_model(trainer, recorder)
-    recorder.progress.note(f"going on from {checkpoint.path}, {_what_is_left(trainer, point)}")
+    recorder.progress.note(
+        f"going on from {in_sight(str(checkpoint.path))}, {_what_is_left(trainer, point)}"
+    )
     if config != asked:
         recorder.warned(
             f"Warning: this machine cannot train in {asked.training.precision}, as the run was "
@@ -233,8 +236,9 @@ def _what_is_left(trainer: Trainer, point: ResumePoint) -> str:
     if trainer.finished:
         return f"after all of {trainer.done:,} steps and {trained}: nothing is left"
     if isinstance(limit, StepLimit):
-        left = f"{total - trainer.done:,} steps are left"
-        return f"after step {trainer.done:,} of {total:,} and {trained}: {left}"
+        steps = total - trainer.done
+        are = "step is" if steps == 1 else "steps are"
+        return f"after step {trainer.done:,} of {total:,} and {trained}: {steps:,} {are} left"
     left = f"{seconds_left(trainer.config.training, point):.0f} s are left"
     return f"after step {trainer.done:,} and {trained}: {left}"
 

@@ -23,6 +23,11 @@ def heeded() -> list[signal.Signals]:
     return [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
+def name_of(number: int) -> str:
+    """What whoever sent a signal calls it."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
 def importing(frame: FrameType | None) -> bool:
     """Whether a module is being imported, which no exception from outside may cut short.
 

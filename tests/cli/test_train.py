@@ -409,3 +409,15 @@ def test_force_without_a_run_to_replace_is_refused(charlm, text_file: Path) -> N
     assert result.code == 2
     assert "--force replaces the run that -o names" in result.err
     assert not Path("runs").exists()
+
+
+def test_a_folder_with_a_line_break_in_its_name_is_told_in_one_line(
+    charlm, text_file: Path, tiny_options: list[str]
+) -> None:
+    run = "a\nb"
+    begun = charlm("train", text_file, *tiny_options, "--device", "cpu", "-o", run)
+    assert begun.code == 0
+    assert "\ndevice: cpu; run: a↵b\n" in begun.err
+    resumed = charlm("train", "--resume", run, "--max-steps", 21)
+    assert "going on from a↵b/checkpoints/" in resumed.err
+    assert ": 1 step is left\n" in resumed.err

@@ -223,6 +223,16 @@ def test_what_cannot_go_on_is_told_in_a_line(
     assert not Path("runs").exists()
 
 
+def test_a_model_of_words_is_not_gone_on_with_by_characters(charlm, new_text: Path) -> None:
+    words = ["--level", "word", "--set", "text.split_punctuation=true"]
+    assert charlm("train", new_text, *STEPS, *words, "-o", "words").code == 0
+    refused = charlm("train", new_text, "--init-from", "words", "--level", "char")
+    assert (refused.code, refused.err) == (
+        4, "Error: words reads words with line breaks and punctuation apart, this text is cut into "
+        "characters: it knows none of these\n"
+    )  # fmt: skip
+
+
 def test_there_is_nothing_to_freeze_in_a_new_model(charlm, text_file: Path) -> None:
     refused = charlm("train", text_file, "--freeze", "recurrent")
     assert (refused.code, refused.err) == (

@@ -97,10 +97,16 @@ def test_a_signal_ends_training_after_the_step_and_saves(
     with pytest.raises(Stopped) as error:
         train_run(path, config, reports=Told())
     assert error.value.exit_code == 128 + number
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
     assert str(error.value) == (
-        f"stopped by {number.name} after step 5 of 20; go on with charlm train --resume {path}"
+        f"stopped by {name} after step 5 of 20; go on with charlm train --resume {path}"
     )
     assert open_run(path).facts["step"] == 5
+
+
+def test_one_step_is_told_of_as_one(prepare: Prepare) -> None:
+    path, config = prepare(max_steps=1)
+    assert " over the last epoch, 1 step, " in str(train_run(path, config, reports=Told()))
 
 
 def test_a_second_interrupt_ends_at_once_and_the_handlers_come_back() -> None:

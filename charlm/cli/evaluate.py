@@ -139,10 +139,13 @@ def _baselines(run: "Run", ids: Any) -> "Baselines | None":
 
 def _comparison(score: "Score", others: "Baselines") -> list[str]:
     """What is said of the baselines, and of a model that they beat on the same tokens."""
+    from charlm.evaluation.baselines import context_of
+
     on = "" if others.whole else f", over its first {others.tokens:,} alone"
     lines = [f"  perplexity of others that know the same training text{on}: {others}"]
     if others.whole and score.nats_per_token > others.order_5:
-        lines.append("  worse than the order-5 baseline: train longer, or on more text")
+        counting = f"counting {context_of(others.unit)}"
+        lines.append(f"  worse than {counting}: train longer, or on more text")
     return lines
 
 

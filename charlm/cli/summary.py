@@ -30,9 +30,9 @@ class Yardstick:
         return f"  others, about: unigram {self.unigram:.2f}, {self._context()} {self.order_5:.2f}"
 
     def _context(self) -> str:
-        from charlm.evaluation.baselines import ORDER
+        from charlm.evaluation.baselines import context_of
 
-        return f"{ORDER} {self.unit}s of context"
+        return context_of(self.unit)
 
 
 def yardstick(run: "Run") -> Yardstick | None:

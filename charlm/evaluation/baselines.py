@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlm.data.vocab import Ids, Vocab
+from charlm.data.words import unit_of
 from charlm.evaluation.metrics import finite, perplexity_of
 
 ORDER = 5
@@ -35,7 +36,7 @@ Counts = npt.NDArray[np.int32]
 class Baselines:
     """Nats per token of each over the first `tokens` that were scored; `whole`: over all.
 
-    xz: None for a text too short for it.
+    xz: None for a text too short for it. unit: what a token is.
     """
 
     unigram: float
@@ -43,13 +44,14 @@ class Baselines:
     xz: float | None
     tokens: int
     whole: bool = True
+    unit: str = "character"
 
     def to_dict(self) -> dict[str, float | None]:
         return {**self._figures(), "tokens": self.tokens}
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{name.replace('_', '-')} {perplexity_of(nats):.3f}"
+            f"{context_of(self.unit) if name == 'order_5' else name} {perplexity_of(nats):.3f}"
             for name, nats in self._figures().items()
             if nats is not None
         )
@@ -64,7 +66,15 @@ def baselines(train: Ids, scored: Ids, vocab: Vocab) -> Baselines:
     part = scored[: MOST_SCORED + 1]
     by_order = interpolated(train[-MOST_TOKENS:], part, len(vocab), ORDER)
     packed = xz(train[-XZ_TOKENS:], part, vocab) if len(part) > LEAST_FOR_XZ else None
-    return Baselines(by_order[0], by_order[ORDER], packed, len(part) - 1, len(part) == len(scored))
+    return Baselines(
+        by_order[0], by_order[ORDER], packed, len(part) - 1, len(part) == len(scored),
+        unit_of(vocab.level),
+    )  # fmt: skip
+
+
+def context_of(unit: str) -> str:
+    """What the baseline of order `ORDER` counts by, as people are told: in units."""
+    return f"{ORDER} {unit}s of context"
 
 
 def at_a_glance(train: Ids, valid: Ids, vocab_size: int) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from wcwidth import wrap
 from charlm.card import Beside, Card, Validation
 from charlm.config import Config
 from charlm.data.words import unit_of
-from charlm.evaluation.baselines import ORDER
+from charlm.evaluation.baselines import context_of
 from charlm.evaluation.metrics import perplexity_of
 from charlm.run import CORPUS, train_perplexity_name
 from charlm.views.cells import figure
@@ -191,7 +191,7 @@ def _scored(seen: Validation) -> str:
 
 def _names(unit: str) -> dict[str, str]:
     return {
-        "order_5": f"counting {ORDER} {unit}s of context",
+        "order_5": f"counting {context_of(unit)}",
         "xz": "xz",
         "unigram": f"counting single {unit}s",
     }

@@ -144,7 +144,7 @@ def test_baselines_stand_beside_the_score_and_a_model_worse_than_them_says_so(
 ) -> None:
     shown = charlm("evaluate", "-m", trained)
     assert "perplexity of others that know the same training text: unigram " in shown.out
-    assert "worse than the order-5 baseline" in shown.out
+    assert "worse than counting 5 characters of context: " in shown.out
     figures = json.loads(charlm("evaluate", "-m", trained, "--json").out)
     assert figures["baselines"].keys() == {"unigram", "order_5", "xz", "tokens"}
     assert figures["baselines"]["order_5"] < figures["nats_per_char"]
@@ -283,4 +283,4 @@ def test_of_the_training_part_itself_no_baselines_are_shown(charlm, trained: Pat
     result = charlm("evaluate", "-m", trained, "--split", "train")
     assert result.code == 0
     assert "no baselines: this is the very text that they are fitted on" in result.err
-    assert "order-5" not in result.out
+    assert "of context" not in result.out

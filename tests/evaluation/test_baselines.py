@@ -131,7 +131,8 @@ def test_what_the_training_text_lacks_is_scored_too() -> None:
 
 def test_they_are_shown_as_perplexities() -> None:
     found = Baselines(unigram=math.log(20), order_5=math.log(5), xz=math.log(8), tokens=9)
-    assert str(found) == "unigram 20.000, order-5 5.000, xz 8.000"
+    assert str(found) == "unigram 20.000, 5 characters of context 5.000, xz 8.000"
+    assert "5 words of context 5.000" in str(dataclasses.replace(found, unit="word"))
     assert found.to_dict() == {
         "unigram": math.log(20), "order_5": math.log(5), "xz": math.log(8), "tokens": 9,
     }  # fmt: skip

@@ -27,7 +27,7 @@ def test_the_card(charlm, trained: Path) -> None:
     assert told["scripts"] == "Latin 100.0% of its letters"
     assert told["text"] == "level char, encoding utf-8, newlines lf, normalize none"
     assert told["vocabulary"] == "9 tokens"
-    assert told["plan"].startswith("4×8 (sequential), soap 0.01, dropout 0, 20 steps")
+    assert told["plan"].startswith("4×8 (sequential), soap 0.018, dropout 0, 20 steps")
     assert told["trained"].startswith("20 steps, ")
     assert " in float32, train perplexity " in told["trained"]
     assert re.fullmatch(

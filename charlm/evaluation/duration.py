@@ -8,7 +8,7 @@ from charlm.model.network import CharLM
 
 # Streams are mended after they were read: up to an eighth of the time of one stream more, and what
 # a few steps do not show.
-MENDED = 1.5
+MENDED = 1.25
 
 
 def scoring_time(model: CharLM) -> Callable[[int], float]:

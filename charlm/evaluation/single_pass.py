@@ -48,8 +48,8 @@ DEPTH, SAME_DEPTH = 16.0, 0.03
 # Logits held at a time, in numbers: 32 MiB in double precision.
 LARGEST_LOGITS = 1 << 22
 WINDOW = 128
-# So many steps are timed to know the rest.
-TRIED = 16
+# So many steps are timed to know the rest: of fewer, what comes once for all steps would be much.
+TRIED = 48
 # Mending may take this share of the time of one stream; so many streams side by side take, step by
 # step, about twice as long as one.
 MENDING_SHARE = 0.125

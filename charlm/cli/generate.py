@@ -24,6 +24,7 @@ from charlm.consistency import check_generation
 from charlm.data.inputs import source_of
 from charlm.errors import UsageError
 from charlm.settings import configured
+from charlm.storage.files import is_folder
 
 if TYPE_CHECKING:
     from charlm.generation.novelty import Novelty
@@ -227,7 +228,7 @@ def _read_prefix(
     if prefix is not None and prefix_file is not None:
         raise UsageError("--prefix and --prefix-file both give the prefix: use one")
     if prefix_file is not None:
-        if Path(prefix_file).is_dir():
+        if is_folder(Path(prefix_file)):
             raise UsageError(f"--prefix-file {prefix_file} is a folder; name a file")
         prefix = "".join(source_of((prefix_file,), config).read())
     return read_prefix(prefix or "", run, config.generation.on_unknown)

@@ -105,7 +105,7 @@ def build_corpus(
     vocab: Vocab | None = None,
     progress: OnDone = lambda size: None,
     note: "OnNote" = lambda message: None,
-    jobs: int = 1,
+    jobs: Jobs = ALONE,
 ) -> Corpus:
     """Read `source` twice, to count and to encode, and write a corpus into an existing folder.
 
@@ -116,9 +116,8 @@ def build_corpus(
     """
     from charlm.data.measure import measure
 
-    with Jobs(jobs) as side_by_side:
-        measured = measure(source, text, data, vocab, progress, note, side_by_side)
-        return write_corpus(source, text, data, folder, measured, progress, note, side_by_side)
+    measured = measure(source, text, data, vocab, progress, note, jobs)
+    return write_corpus(source, text, data, folder, measured, progress, note, jobs)
 
 
 def write_corpus(

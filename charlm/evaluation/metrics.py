@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from charlm.data.words import unit_of
 from charlm.errors import ModelError
 
 # Above this share of unknown tokens a figure tells of little but how often `<unk>` comes.
@@ -90,18 +91,18 @@ class Score:
         return {name: finite(value) for name, value in figures.items()}
 
     def __str__(self) -> str:
-        unit, plural = ("character", "characters") if self.level == "char" else ("word", "words")
+        unit = unit_of(self.level)
         per_byte = (
             "" if self.bits_per_byte is None else f", {in_digits(self.bits_per_byte)} bits per byte"
         )
-        masked, what = ("masked ", f"masked {plural}") if self.masked else ("", plural)
+        masked = "masked " * self.masked
         little = ""
         if self.unknown_share > MOST_UNKNOWN:
             little = f", which means little, since {self.unknown_share:.0%} are unknown"
         return (
             f"{masked}perplexity {shown_perplexity(self.perplexity)} per {unit}{little} "
             f"({in_digits(self.bits_per_token)} bits, {in_digits(self.nats_per_token)} "
-            f"nats{per_byte}) over {self.tokens:,} {what}{self._of_the_unknown()}"
+            f"nats{per_byte}) over {self.tokens:,} {masked}{unit}s{self._of_the_unknown()}"
         )
 
     def _of_the_unknown(self) -> str:

@@ -111,10 +111,8 @@ def for_so_few_steps(config: Config, given: Given, steps: float) -> Config:
     if steps >= FULL_STEPS or training.optimizer == "sgd":
         return config
     times = min(MOST_TIMES, (FULL_STEPS / max(1.0, steps)) ** RATE_POWER)
-    return (
-        with_chosen(config, {"training": {"lr": float(f"{training.lr * times:.2g}")}}, given)
-        or config
-    )
+    lr = float(f"{training.lr * times:.2g}")
+    return with_chosen(config, {"training": {"lr": lr}}, given) or config
 
 
 def for_so_many_symbols(config: Config, given: Given, vocab_size: int) -> Config:

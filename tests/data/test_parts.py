@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from charlm.config import DataConfig, TextConfig
 from charlm.data import corpus, parts, shards
 from charlm.data.corpus import Corpus, build_corpus, open_corpus
+from charlm.data.jobs import Jobs
 from charlm.data.source import open_source
 from charlm.errors import DataError, UsageError
 
@@ -37,7 +38,8 @@ def build(folder: Path, texts: tuple[str, ...] = TEXTS, jobs: int = 1, **data: o
         names.append(str(path))
     folder.mkdir()
     source = open_source(names, "utf-8")
-    return build_corpus(source, TextConfig(), DataConfig(**data), folder, jobs=jobs)  # type: ignore[arg-type]
+    with Jobs(jobs) as side_by_side:
+        return build_corpus(source, TextConfig(), DataConfig(**data), folder, jobs=side_by_side)  # type: ignore[arg-type]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -72,10 +74,11 @@ def test_by_several_processes_the_same_bytes_come(tmp_path: Path) -> None:
     build(tmp_path / "a" / "c", jobs=1)
     names = [str(tmp_path / "a" / f"{number}.txt") for number in range(len(TEXTS))]
     (tmp_path / "b" / "c").mkdir()
-    build_corpus(
-        open_source(names, "utf-8"), TextConfig(), DataConfig(), tmp_path / "b" / "c",
-        progress=told.append, jobs=2,
-    )  # fmt: skip
+    with Jobs(2) as jobs:
+        build_corpus(
+            open_source(names, "utf-8"), TextConfig(), DataConfig(), tmp_path / "b" / "c",
+            progress=told.append, jobs=jobs,
+        )  # fmt: skip
     assert contents(tmp_path / "a" / "c") == contents(tmp_path / "b" / "c")
     assert sum(told) == 2 * len("".join(TEXTS).encode())
 
@@ -85,15 +88,18 @@ def test_what_a_process_finds_wrong_is_said_here(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_bytes(b"a text and \xff no text\n" * 9)
     (tmp_path / "c").mkdir()
     source = open_source([str(tmp_path / "good.txt"), str(tmp_path / "bad.txt")], "utf-8")
-    with pytest.raises(DataError, match=r"bad.txt: byte 11 \(line 1\) is not utf-8"):
-        build_corpus(source, TextConfig(), DataConfig(), tmp_path / "c", jobs=2)
+    with (
+        pytest.raises(DataError, match=r"bad.txt: byte 11 \(line 1\) is not utf-8"),
+        Jobs(2) as jobs,
+    ):
+        build_corpus(source, TextConfig(), DataConfig(), tmp_path / "c", jobs=jobs)
 
 
 def test_what_can_be_read_once_is_read_by_one(tmp_path: Path) -> None:
     from charlm.data.source import text_source
 
-    with pytest.raises(UsageError, match="--jobs is for files"):
-        build_corpus(text_source("t", "abc" * 9), TextConfig(), DataConfig(), tmp_path, jobs=2)
+    with pytest.raises(UsageError, match="--jobs is for files"), Jobs(2) as jobs:
+        build_corpus(text_source("t", "abc" * 9), TextConfig(), DataConfig(), tmp_path, jobs=jobs)
 
 
 @pytest.mark.usefixtures("small")

@@ -39,9 +39,13 @@ class Jobs:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
         if self._processes is not None:
             self._stop.set()
             self._processes.shutdown(wait=True, cancel_futures=True)
+            self._processes = None
 
     def do_all(
         self, do: "Do[Task, Result]", tasks: Sequence[Task], progress: OnDone
@@ -49,7 +53,8 @@ class Jobs:
         """`do(task, progress)` of each task; by this process where one is enough.
 
         do, tasks: what can be sent to another process, where there are more. What a task raises is
-        raised here. Raises OutOfMemoryError where a process was killed.
+        raised here, when the others have been stopped: they write no more. Raises OutOfMemoryError
+        where a process was killed.
         """
         if min(self.number, len(tasks)) < 2:
             for task in tasks:
@@ -66,7 +71,10 @@ class Jobs:
                     told += _tell(progress, self._done.value - told)
                 yield future.result()
             _tell(progress, self._done.value - told)
-        except BrokenProcessPool:
+        except BaseException as error:
+            self._end()
+            if not isinstance(error, BrokenProcessPool):
+                raise
             raise OutOfMemoryError(
                 "a process that was reading was killed, perhaps for want of memory: "
                 "fewer --jobs need less"

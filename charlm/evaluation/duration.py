@@ -6,8 +6,8 @@ from charlm.evaluation.evaluator import STREAMS
 from charlm.evaluation.single_pass import SHORTEST_STREAM, seconds_a_step
 from charlm.model.network import CharLM
 
-# Streams are mended after they were read: up to an eighth of the time of one stream more, and what
-# a few steps do not show.
+# Streams are mended after they were read: a tenth to a sixth of the time more, by trained models,
+# and what a few steps do not show. One that settles slowly may take several times as long.
 MENDED = 1.25
 
 

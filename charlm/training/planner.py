@@ -26,6 +26,7 @@ from charlm.training.recipes import (
     by_recipe,
     for_so_few_steps,
     for_so_many_symbols,
+    in_two_digits,
     recipes_for,
 )
 from charlm.training.remembered import Remembered
@@ -88,7 +89,7 @@ def plan(
     found = _planned(config, given, train_tokens, vocab_size, elapsed, speed)
     chosen: Changes = {"training": {"batch_size": asked_for}}
     if known >= MOSTLY_KNOWN and left_open("lr", given):
-        chosen["training"]["lr"] = LEARNED * found.config.training.lr
+        chosen["training"]["lr"] = in_two_digits(LEARNED * found.config.training.lr)
     whole = configured(found.config, chosen)
     return Plan(whole, found.epochs, found.speed)
 
@@ -135,6 +136,7 @@ def _planned(
     if its_speed is None:
         return Plan(config)
     epochs = epochs_at(its_speed)
+    taken = recipes[0] if recipes else None
     for recipe in recipes[1:]:
         if epochs < recipe.epochs:
             break  # and a larger model, which is slower, would have fewer still
@@ -149,9 +151,9 @@ def _planned(
             if larger_speed is None or epochs_at(larger_speed) < recipe.epochs:
                 break
             its_speed = larger_speed
-        config, epochs = larger, epochs_at(its_speed)
-    if recipes and (times := epochs if asked is None else asked) < recipes[1].epochs:
-        steps = times * train_tokens / _tokens_a_step(training)
+        config, epochs, taken = larger, epochs_at(its_speed), recipe
+    if taken and taken is recipes[0]:
+        steps = (epochs if asked is None else asked) * train_tokens / _tokens_a_step(training)
         config = for_so_few_steps(config, given, steps)
     return Plan(config, epochs if asked is None else None, its_speed)
 

@@ -58,8 +58,8 @@ SPARSE, SPARSE_RATE = 4.0, 2e-4
 # Of so many symbols, most of a step is scoring them: one matrix for the embedding and the head then
 # learns each of them twice as soon, and a step is scored against a sample of them.
 MANY_SYMBOLS, SAMPLED = 1000, 1024
-# The first recipes' rates are those of so many steps and more. Fewer want a higher one, by this
-# power of how many times fewer, and never more than so many times as high.
+# The first recipe's rate is that of so many steps and more. Fewer want a higher one, by this power
+# of how many times fewer, and never more than so many times as high.
 FULL_STEPS, RATE_POWER, MOST_TIMES = 1800, 0.35, 1.8
 # Of the rate that a recipe has for weights drawn anew, the share for those that have learned from
 # another text: more of it learns the new text sooner, and forgets more of the old one. Of a text
@@ -106,13 +106,20 @@ def by_recipe(config: Config, recipe: Recipe, given: Given) -> Config | None:
 
 
 def for_so_few_steps(config: Config, given: Given, steps: float) -> Config:
-    """With the rate by which so many steps learn most; two digits of it."""
+    """With the rate by which so many steps learn most; the first recipe's is for more of them."""
     training = config.training
-    if steps >= FULL_STEPS or training.optimizer == "sgd":
+    if steps >= FULL_STEPS or training.optimizer == "sgd" or training.lr <= SPARSE_RATE:
         return config
     times = min(MOST_TIMES, (FULL_STEPS / max(1.0, steps)) ** RATE_POWER)
-    lr = float(f"{training.lr * times:.2g}")
-    return with_chosen(config, {"training": {"lr": lr}}, given) or config
+    return (
+        with_chosen(config, {"training": {"lr": in_two_digits(training.lr * times)}}, given)
+        or config
+    )
+
+
+def in_two_digits(rate: float) -> float:
+    """No more of a rate is known, or worth telling."""
+    return float(f"{rate:.2g}")
 
 
 def for_so_many_symbols(config: Config, given: Given, vocab_size: int) -> Config:

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -42,8 +43,12 @@ def test_results_come_in_the_order_of_the_tasks(jobs: int) -> None:
 
 def test_an_error_of_one_task_stops_the_others() -> None:
     began = time.monotonic()
-    with pytest.raises(DataError, match="two is no number"), Jobs(2) as jobs:
-        [*jobs.do_all(fail_at_two, [2, 1], lambda size: None)]
+    with Jobs(2) as jobs:
+        with pytest.raises(DataError, match="two is no number"):
+            [*jobs.do_all(fail_at_two, [2, 1], lambda size: None)]
+        # Before anything else is done: what they write into may be removed now.
+        assert not multiprocessing.active_children()
+        assert [*jobs.do_all(square, [1, 2], lambda size: None)] == [1, 4]
     assert time.monotonic() - began < 40
 
 

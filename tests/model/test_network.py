@@ -110,7 +110,7 @@ def test_gradients_are_those_of_the_function(config: ModelConfig) -> None:
         result: Tensor = logits.logsumexp(-1).mean()
         return result
 
-    # Along random directions: each number by itself is checked in test_cells.py.
+    # Along random directions: of single steps, test_cells.py checks each number.
     assert torch.autograd.gradcheck(loss, tuple(model.parameters()), fast_mode=True)
 
 

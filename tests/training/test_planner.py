@@ -153,6 +153,15 @@ def test_few_steps_are_made_at_a_higher_rate(steps: int, rate: float, vocab_size
     assert planned(given, vocab_size=vocab_size).config.training.lr == 0.5
 
 
+def test_few_steps_of_another_recipe_or_a_sparse_text_are_made_at_its_own_rate() -> None:
+    often = planned({"training": {"time": 10.5}}, tokens=300_000,
+                    speed=by_units(h256=1e5, h384=9e4, h512=8.3e4, h768=1e4))  # fmt: skip
+    assert often.epochs == pytest.approx(2.905)
+    assert (often.config.model.hidden_size, often.config.training.lr) == (512, 0.007)
+    sparse = planned({"training": {"max_steps": 5}}, tokens=7000, vocab_size=2000)
+    assert sparse.config.training.lr == recipes.SPARSE_RATE
+
+
 def test_few_steps_that_read_a_text_often_are_made_at_the_usual_rate() -> None:
     given = {"training": {"max_steps": 100}}
     rates = [planned(given, tokens=tokens).config.training.lr for tokens in (32_000, 36_000)]
